@@ -1,0 +1,1 @@
+"""The ground floor: configuration, logging, connections. Imports nothing of the rooms above."""

@@ -1,0 +1,127 @@
+"""The PostgreSQL engine: pool, timeouts and the check that all pools fit the server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from app.core import context
+from app.core.config import AppSettings, Role
+from app.core.config.groups import DatabaseSettings
+
+RESERVED_CONNECTIONS: Final = 5
+"""Connections left for people, backups and migrations beside all pools."""
+
+OUR_FAULTS: Final = ("40", "55P03", "57014")
+"""SQLSTATEs of deadlocks, locks and slow statements, with which the server is not away."""
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+def create_engine(
+    database: DatabaseSettings, *, pool_size: int | None = None, name: str = "holdfast"
+) -> AsyncEngine:
+    """An engine whose connections are checked on checkout and whose statements end in bounded time.
+
+    Args:
+        database: address and limits.
+        pool_size: connections of this process; the setting of an API process where it is not given.
+        name: the ``application_name`` that the server shows.
+    """
+    engine = create_async_engine(
+        make_url(database.url.get_secret_value()),
+        pool_size=pool_size or database.pool_size,
+        max_overflow=database.max_overflow if pool_size is None else 0,
+        hide_parameters=True,
+        pool_timeout=database.pool_timeout,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": database.connect_timeout,
+            "application_name": name,
+            # A server that vanished without a word is found in seconds; queries may take longer.
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "options": (
+                f"-c statement_timeout={int(database.statement_timeout * 1000)}"
+                f" -c idle_in_transaction_session_timeout={int(database.idle_in_transaction_timeout * 1000)}"
+                " -c timezone=UTC"
+            ),
+        },
+    )
+    event.listen(engine.sync_engine, "before_cursor_execute", _name_the_request, retval=True)
+    return engine
+
+
+def _name_the_request(
+    _connection: Any, _cursor: DBAPICursor, statement: str, parameters: Any, _context: Any, _many: bool
+) -> tuple[str, Any]:
+    # The id is of [A-Za-z0-9._-] only (core.context), so that it cannot end the comment.
+    request_id = context.request_id.get()
+    return (f"{statement} /* request_id={request_id} */" if request_id else statement), parameters
+
+
+def create_sessions(engine: AsyncEngine) -> Sessions:
+    """The factory of sessions; objects stay readable after the commit."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """A session whose one transaction commits at the end, or rolls back with the error."""
+    async with sessions() as session, session.begin():
+        yield session
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """One trip to the server.
+
+    Raises:
+        SQLAlchemyError: the server did not answer.
+    """
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether an error says that the server or the pool is away, and not that the statement was wrong."""
+    if isinstance(error, PoolTimeoutError | OperationalError | InterfaceError):
+        return not str(getattr(getattr(error, "orig", None), "sqlstate", None) or "").startswith(OUR_FAULTS)
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def pool_budget(settings: AppSettings) -> int:
+    """Connections that all processes of one container may hold at once."""
+    database = settings.database
+    # Health asks over a connection of its own, so that a busy pool is not taken for an absent server.
+    api = settings.server.api_processes * (database.pool_size + database.max_overflow + 1)
+    # Each child holds a small pool and the connection that keeps its lease, the parent one to sweep and
+    # one to fire schedules.
+    worker = settings.celery.worker_concurrency * (database.worker_pool_size + 1) + 2
+    by_role = {Role.ALL: api + worker, Role.API: api, Role.WORKER: worker, Role.BEAT: 0}
+    return by_role[settings.server.role]
+
+
+async def check_pool_budget(engine: AsyncEngine, settings: AppSettings) -> str | None:
+    """What is wrong between the pools and the server's ``max_connections``, or None where they fit."""
+    async with engine.connect() as connection:
+        limit = int((await connection.execute(text("SHOW max_connections"))).scalar_one())
+    needed = pool_budget(settings) + RESERVED_CONNECTIONS
+    if needed <= limit:
+        return None
+    return (
+        f"all pools together may open {needed} connections, the server allows {limit}: "
+        "lower DATABASE_POOL_SIZE, API_PROCESSES or WORKER_CONCURRENCY, or raise max_connections"
+    )
+
+
+def direct_url(database: DatabaseSettings) -> URL:
+    """The address for a single connection outside any pool."""
+    return make_url(database.url.get_secret_value())

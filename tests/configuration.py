@@ -1,0 +1,22 @@
+"""Settings for tests."""
+
+from pathlib import Path
+
+from app.core.config import AppSettings, load_settings
+
+NOWHERE = Path("/nonexistent")
+"""A folder without ``.env``, so that a developer's own settings never reach a test."""
+
+
+def make_settings(folder: Path, database_url: str, redis_url: str, **values: str) -> AppSettings:
+    """Settings of a test: its own folders and addresses, then what it asks for."""
+    environment = {
+        "APP_ENV": "testing",
+        "STATE_DIR": str(folder),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": "7d0c2a9f41e8b6357d0c2a9f41e8b635tests",
+        "DATABASE_POOL_SIZE": "5",
+        "WORKSPACE_MINIMUM_FREE": "0",
+    }
+    return load_settings(environment | values, directory=NOWHERE)

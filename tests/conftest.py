@@ -1,0 +1,138 @@
+"""Fixtures: real servers once a run, and a fresh, migrated database of its own for each test that asks."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.core.config import AppSettings
+from app.core.database import Sessions, create_engine, create_sessions
+from app.core.redis import create_redis
+from app.core.schema import migrate
+from app.main import create_app
+from tests.configuration import make_settings
+from tests.servers import beside, plain, postgres_server, redis_server, state_folder
+
+pytest_plugins = ["tests.samples"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    with state_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def database_url(servers_folder: Path) -> Iterator[str]:
+    """The address of a PostgreSQL whose account may create databases."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    server = postgres_server(servers_folder)
+    server.start()
+    yield server.address
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers_folder: Path) -> Iterator[str]:
+    """The address of a Redis that tests may empty."""
+    if given := os.environ.get("TEST_REDIS_URL"):
+        yield given
+        return
+    server = redis_server(servers_folder)
+    server.start()
+    yield server.address
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(
+    database_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The name of a migrated database that each test's own is copied from."""
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(plain(database_url), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        settings = make_settings(tmp_path_factory.mktemp("template"), beside(database_url, name), redis_url)
+        migrate(settings)
+        yield name
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def fresh_database(database_url: str, template_database: str) -> Iterator[str]:
+    """The address of a migrated, empty database that only this test sees."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(plain(database_url), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
+        yield beside(database_url, name)
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def settings(fresh_database: str, redis_url: str, tmp_path: Path) -> AppSettings:
+    built = make_settings(tmp_path, fresh_database, redis_url)
+    built.run_dir.mkdir(mode=0o700, exist_ok=True)
+    built.workspace_root.mkdir(exist_ok=True)
+    return built
+
+
+@pytest.fixture
+async def engine(settings: AppSettings) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(settings.database)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> Sessions:
+    """A factory of sessions that commit for real, in this test's own database."""
+    return create_sessions(engine)
+
+
+@pytest.fixture
+async def session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """A session that is rolled back."""
+    async with sessions() as session:
+        yield session
+        await session.rollback()
+
+
+@pytest.fixture
+async def redis(settings: AppSettings) -> AsyncIterator[Redis]:
+    """A client of an emptied Redis."""
+    client = create_redis(settings.redis)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def app(settings: AppSettings) -> AsyncIterator[FastAPI]:
+    """The application inside its lifespan."""
+    app = create_app(settings)
+    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+        app.state.asgi = manager.app
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client on loopback, straight into the application."""
+    transport = httpx.ASGITransport(app.state.asgi, client=("127.0.0.1", 50000), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
