@@ -1,0 +1,1 @@
+"""What runs inside and around supervisord. Stands apart from the rooms and imports core only."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis as supervised programs, for a machine that has neither."""

@@ -1,0 +1,95 @@
+"""The buffer between supervisord and its reader."""
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from app.supervision.output import Writer
+from tests.supervision.stack import until
+
+
+class Gate:
+    """A target that can be shut, and that can fail."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.failing = False
+        self.written: list[bytes] = []
+        self.closed = 0
+
+    def ready(self) -> bool:
+        return self.open.wait(0.01)
+
+    def write(self, data: bytes) -> None:
+        if self.failing:
+            raise OSError
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def writer(gate: Gate) -> Iterator[Writer]:
+    made = Writer(gate, limit=100)
+    yield made
+    gate.open.set()
+    made.close(5)
+
+
+def lines(gate: Gate) -> list[bytes]:
+    return b"".join(gate.written).splitlines()
+
+
+def test_lines_come_out_in_order(gate: Gate, writer: Writer) -> None:
+    gate.open.set()
+    for number in range(5):
+        writer.put(b"%d\n" % number)
+    until(lambda: len(lines(gate)) == 5)
+    assert lines(gate) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_full_buffer_drops_the_oldest_lines_and_says_how_many(gate: Gate, writer: Writer) -> None:
+    for number in range(20):
+        writer.put(b"line %04d\n" % number)
+    gate.open.set()
+    until(lambda: lines(gate)[-1:] == [b"line 0019"])
+    report, *kept = lines(gate)
+    assert json.loads(report)["dropped"] == 10
+    assert kept == [b"line %04d" % number for number in range(10, 20)]
+
+
+def test_lines_that_could_not_be_written_are_counted(gate: Gate, writer: Writer) -> None:
+    gate.failing = True
+    gate.open.set()
+    for _ in range(3):
+        writer.put(b"lost\n")
+    until(lambda: writer._dropped == 3 and not writer._lines)
+    gate.failing = False
+    writer.put(b"found\n")
+    until(lambda: lines(gate)[-1:] == [b"found"])
+    assert json.loads(lines(gate)[0])["dropped"] == 3
+
+
+def test_closing_writes_what_is_left(gate: Gate) -> None:
+    writer = Writer(gate)
+    writer.put(b"last\n")
+    gate.open.set()
+    writer.close(30)
+    assert lines(gate) == [b"last"]
+    assert gate.closed == 1
+
+
+def test_closing_does_not_wait_for_a_stalled_reader(gate: Gate) -> None:
+    writer = Writer(gate)
+    writer.put(b"last\n")
+    writer.close(0.05)
+    assert not writer._thread.is_alive()
+    assert lines(gate) == []

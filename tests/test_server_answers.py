@@ -1,0 +1,164 @@
+"""How an answer leaves the server, and when its connection ends."""
+
+from typing import Any
+
+import hypercorn.protocol
+import pytest
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import ConnectionState
+
+from app.server.config import ServerConfig
+from app.server.exchange import Exchange
+from app.server.protocol import StrictProtocol, install
+from tests.test_server import Start, body_of, read_all, read_until, start
+
+__all__ = ["start"]
+
+KNOWN = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
+UNKNOWN = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+
+
+class Group:
+    """Where Hypercorn would start the application: the test itself is the application."""
+
+    async def spawn_app(self, *_given: object) -> Any:
+        async def put(_message: object) -> None:
+            pass
+
+        return put
+
+
+class Wire:
+    """A connection without a network: every write by itself."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_closed = False
+        self.context = WorkerContext(None)
+        self.protocol = StrictProtocol(
+            None, ServerConfig(75), self.context, Group(), ConnectionState({}), False, None, None, self._take
+        )
+
+    async def _take(self, event: Event) -> None:
+        if isinstance(event, RawData) and event.data:
+            self.writes.append(bytes(event.data))
+        self.is_closed = self.is_closed or isinstance(event, Closed)
+
+    async def asked(self) -> Exchange:
+        """A request came: its exchange."""
+        await self.protocol.handle(RawData(data=b"GET / HTTP/1.1\r\nHost: toy\r\n\r\n"))
+        exchange = self.protocol.stream
+        assert isinstance(exchange, Exchange)
+        return exchange
+
+
+def body(data: bytes, *, more: bool = False) -> Any:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+async def test_an_answer_of_known_length_is_one_write_and_the_connection_goes_on() -> None:
+    wire = Wire()
+    for answers in (1, 2):
+        exchange = await wire.asked()
+        await exchange.app_send(KNOWN)  # type: ignore[arg-type]  # a plain dict, as applications send it
+        await exchange.app_send(body(b"hello"))
+        assert len(wire.writes) == answers
+        assert wire.writes[-1].startswith(b"HTTP/1.1 200 ")
+        assert wire.writes[-1].endswith(b"\r\n\r\nhello")
+    assert not wire.is_closed
+
+
+async def test_a_head_without_a_length_leaves_at_once() -> None:
+    wire = Wire()
+    exchange = await wire.asked()
+    await exchange.app_send(UNKNOWN)  # type: ignore[arg-type]  # as above
+    assert wire.writes[0].endswith(b"\r\n\r\n")
+
+
+async def test_a_held_head_leaves_with_the_first_part_of_the_body_though_empty() -> None:
+    wire = Wire()
+    exchange = await wire.asked()
+    await exchange.app_send(KNOWN)  # type: ignore[arg-type]  # as above
+    assert not wire.writes
+    await exchange.app_send(body(b"", more=True))
+    assert wire.writes[0].endswith(b"\r\n\r\n")
+    await exchange.app_send(body(b"hello"))
+    assert wire.writes[1:] == [b"hello"]
+
+
+async def test_the_last_answer_of_a_connection_is_written_before_it_closes() -> None:
+    wire = Wire()
+    exchange = await wire.asked()
+    closing = KNOWN | {"headers": [*KNOWN["headers"], (b"connection", b"close")]}  # type: ignore[misc]  # as above
+    await exchange.app_send(closing)  # type: ignore[arg-type]  # as above
+    await exchange.app_send(body(b"hello"))
+    assert wire.writes[0].endswith(b"hello")
+    assert wire.is_closed
+
+
+@pytest.mark.parametrize("name", [b":status", b"a b", b"a\r\nx"])
+async def test_a_head_that_is_not_valid_is_never_written(name: bytes) -> None:
+    wire = Wire()
+    exchange = await wire.asked()
+    await exchange.app_send(KNOWN | {"headers": [*KNOWN["headers"], (name, b"1")]})  # type: ignore[misc,arg-type]  # as above
+    with pytest.raises(Exception, match="Illegal header name"):
+        await exchange.app_send(body(b"hello"))
+    assert not wire.writes
+
+
+def test_only_servers_of_ours_speak_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypercorn.protocol, H11Protocol.__name__, H11Protocol)
+    install()
+    rest = (WorkerContext(None), Group(), ConnectionState({}), False, None, None, Wire()._take)
+    assert type(ProtocolWrapper(None, ServerConfig(75), *rest).protocol) is StrictProtocol  # type: ignore[arg-type]  # no application
+    assert type(ProtocolWrapper(None, Config(), *rest).protocol) is H11Protocol  # type: ignore[arg-type]  # as above
+
+
+def test_a_fault_between_head_and_body_is_answered_with_500(start: Start) -> None:
+    assert (
+        start()
+        .raw(b"GET /broken/ HTTP/1.1\r\nHost: toy\r\nConnection: close\r\n\r\n")
+        .startswith(b"HTTP/1.1 500 ")
+    )
+
+
+@pytest.mark.parametrize("path", [b"/silent", b"/late"])
+def test_the_head_of_a_stream_arrives_before_its_first_byte(start: Start, path: bytes) -> None:
+    served = start(GRACE="0.2")
+    with served.connect() as connection:
+        connection.sendall(b"GET %s HTTP/1.1\r\nHost: toy\r\n\r\n" % path)
+        assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("requests", [0, 1, 2])
+def test_an_idle_connection_is_closed_after_its_time(start: Start, requests: int) -> None:
+    served = start(KEEP_ALIVE="0.3")
+    with served.connect() as connection:
+        for _ in range(requests):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: toy\r\n\r\n")
+            assert "pid" in body_of(read_until(connection, b"}"))
+        assert read_all(connection) == b""
+    assert served.process.poll() is None
+
+
+def test_a_request_longer_than_the_idle_time_is_answered(start: Start) -> None:
+    served = start(KEEP_ALIVE="0.2")
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: toy\r\n\r\n")
+        read_until(connection, b"}")
+        connection.sendall(b"GET /slow?seconds=1 HTTP/1.1\r\nHost: toy\r\n\r\n")
+        assert read_all(connection).endswith(b"done")
+
+
+def test_idle_connections_are_closed_when_the_process_ends(start: Start) -> None:
+    served = start(GRACE="600")
+    with served.connect() as used, served.connect() as unused:
+        used.sendall(b"GET / HTTP/1.1\r\nHost: toy\r\n\r\n")
+        read_until(used, b"}")
+        served.signal()
+        assert read_all(used) == read_all(unused) == b""
+    assert served.wait() == 0
