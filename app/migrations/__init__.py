@@ -1,0 +1,5 @@
+"""Alembic's scripts. ``app.core.schema`` runs them, so that every room may ask for their newest revision."""
+
+from app.core.schema import downgrade, head_revision, migrate
+
+__all__ = ["downgrade", "head_revision", "migrate"]

@@ -1,0 +1,78 @@
+"""The shapes that every payload shares."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+T = TypeVar("T")
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _rfc3339(value: datetime) -> str:
+    return value.isoformat().replace("+00:00", "Z")
+
+
+Timestamp = Annotated[
+    datetime,
+    AfterValidator(_utc),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment in UTC, written with a trailing ``Z`` (RFC 3339)."""
+
+
+class BaseSchema(BaseModel):
+    """A payload. Reads attributes of rows, refuses fields that it does not know."""
+
+    model_config = ConfigDict(from_attributes=True, extra="forbid")
+
+
+class TimestampSchema(BaseSchema):
+    """A payload of a row with a key and times."""
+
+    id: uuid.UUID
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class PaginatedResponse(BaseSchema, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    total: int = Field(ge=0, description="How many there are on all pages.")
+    page: int = Field(ge=1, description="This page, from 1.")
+    page_size: int = Field(ge=1, description="The most items of a page.")
+
+
+class ErrorBody(BaseSchema):
+    """What went wrong."""
+
+    code: str = Field(description="For programs; stable.", examples=["not_found"])
+    message: str = Field(description="For people; says what to do.", examples=["User not found"])
+    details: Any = Field(None, description="More for programs, by code.")
+
+
+class ErrorResponse(BaseSchema):
+    """The one form of every error."""
+
+    error: ErrorBody
+    request_id: str = Field(description="The same as in X-Request-ID and in the logs.")
+    timestamp: Timestamp
+
+
+class ProblemResponse(BaseSchema):
+    """An error as RFC 9457 has it, for who accepts ``application/problem+json``."""
+
+    type: str = Field(description="Always about:blank: the title is the status.", examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(description="For people; says what to do.", examples=["User not found"])
+    code: str = Field(description="For programs; stable.", examples=["not_found"])
+    details: Any = Field(None, description="More for programs, by code.")
+    request_id: str = Field(description="The same as in X-Request-ID and in the logs.")
+    timestamp: Timestamp

@@ -1,0 +1,1 @@
+"""Media: what may come in, how it is read, and what is made of it."""

@@ -1,0 +1,136 @@
+"""Uploaded files: listed, and handed out to their owner."""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import contains_eager
+
+from app.exceptions.base import (
+    NotFoundException,
+    ServiceUnavailableException,
+)
+from app.models.media_file import MediaFile, MediaState
+from app.schemas.media import MediaFileDetail, MediaFileSummary
+from app.services.media import states, thumbnail
+from app.services.media.types import Kind
+from app.services.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A durable object to send: where it is, its facts, and how it is called."""
+
+    path: Path
+    facts: os.stat_result
+    key: str
+    mime_type: str
+    name: str
+
+
+async def page(
+    session: AsyncSession,
+    *,
+    owner_id: uuid.UUID,
+    offset: int,
+    limit: int,
+    kind: Kind | None = None,
+    state: MediaState | None = None,
+) -> tuple[list[MediaFileSummary], int]:
+    """Some of an owner's files, newest first, and how many there are in all."""
+    wanted: list[ColumnElement[bool]] = [MediaFile.owner_id == owner_id]
+    if kind is not None:
+        wanted.append(MediaFile.kind == kind)
+    if state is not None:
+        wanted.append(states.is_in(state))
+    # PostgreSQL leaves the join out where no condition needs it.
+    counted = select(func.count()).select_from(MediaFile).outerjoin(MediaFile.job).where(*wanted)
+    total = (await session.execute(counted)).scalar_one()
+    rows = _with_job().where(*wanted).order_by(MediaFile.id.desc()).offset(offset).limit(limit)
+    return [_summary(file) for file in await session.scalars(rows)], total
+
+
+async def get(session: AsyncSession, media_id: uuid.UUID, *, owner_id: uuid.UUID) -> MediaFileDetail:
+    """One file with all that is known of it.
+
+    Raises:
+        NotFoundException: there is none, or it is another's.
+    """
+    return detail(await _own(session, media_id, owner_id))
+
+
+async def content(
+    session: AsyncSession, workspace: Workspace, media_id: uuid.UUID, *, owner_id: uuid.UUID
+) -> Download:
+    """The file itself.
+
+    Raises:
+        NotFoundException: there is none, or it is another's.
+        ServiceUnavailableException: the workspace does not have it now.
+    """
+    file = await _own(session, media_id, owner_id)
+    return await _download(workspace, file.sha256, file.mime_type, file.name)
+
+
+async def thumbnail_of(
+    session: AsyncSession, workspace: Workspace, media_id: uuid.UUID, *, owner_id: uuid.UUID
+) -> Download:
+    """The file's thumbnail, a JPEG.
+
+    Raises:
+        NotFoundException: there is no such file, or no thumbnail (yet); the message says why.
+        ServiceUnavailableException: the workspace does not have it now.
+    """
+    file = await _own(session, media_id, owner_id)
+    if file.thumbnail_key is None:
+        raise NotFoundException(
+            states.why_no_thumbnail(file),
+            details={"state": states.of(file), "job_state": file.job.state if file.job else None},
+        )
+    return await _download(workspace, file.thumbnail_key, thumbnail.MIME, f"{Path(file.name).stem}.jpg")
+
+
+async def _download(workspace: Workspace, key: str, mime_type: str, name: str) -> Download:
+    path = workspace.path(key)
+    try:
+        facts = await anyio.to_thread.run_sync(os.stat, path)
+    except OSError as error:
+        raise ServiceUnavailableException(
+            "The stored file cannot be read at the moment. The operator must check the workspace."
+        ) from error
+    return Download(path, facts, key, mime_type, name)
+
+
+def _with_job() -> Select[MediaFile]:
+    return select(MediaFile).outerjoin(MediaFile.job).options(contains_eager(MediaFile.job))
+
+
+async def _own(session: AsyncSession, media_id: uuid.UUID, owner_id: uuid.UUID) -> MediaFile:
+    query = _with_job().where(MediaFile.id == media_id, MediaFile.owner_id == owner_id)
+    file = await session.scalar(query)
+    if file is None:
+        raise NotFoundException(f"There is no media file {media_id}.", details={"media_id": str(media_id)})
+    return file
+
+
+def _facts(file: MediaFile) -> dict[str, object]:
+    derived = {"state", "error", "has_thumbnail"}
+    copied = {name: getattr(file, name) for name in MediaFileSummary.model_fields if name not in derived}
+    return copied | {
+        "state": states.of(file),
+        "error": states.error_of(file),
+        "has_thumbnail": file.thumbnail_key is not None,
+    }
+
+
+def _summary(file: MediaFile) -> MediaFileSummary:
+    return MediaFileSummary.model_validate(_facts(file))
+
+
+def detail(file: MediaFile) -> MediaFileDetail:
+    """All that is known of a file whose job is loaded."""
+    return MediaFileDetail.model_validate(_facts(file) | {"probe": file.probe})

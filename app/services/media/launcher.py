@@ -1,0 +1,145 @@
+"""Confine this process, then become the tool.
+
+Started as a file of its own by ``python -I -S launcher.py LIMITS PROGRAM ARGUMENT...``: the standard library
+only, nothing of the application. LIMITS is a JSON object as ``run.py`` writes it. What the system does not
+offer (Landlock before Linux 5.13, all of Linux's own on macOS) is left out; the rest still holds.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+NOT_STARTED = 126
+NOT_STARTED_PREFIX = "launcher"
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+# Numbers that are the same on every architecture of Linux (include/uapi/asm-generic/unistd.h).
+LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_ADD_RULE = 445
+LANDLOCK_RESTRICT_SELF = 446
+
+# include/uapi/linux/landlock.h
+VERSION_FLAG = 1
+RULE_PATH_BENEATH = 1
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
+NETWORK_SINCE, TCP = 4, 3
+SCOPES_SINCE, SCOPES = 6, 3
+
+SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
+"""What a dynamically linked tool loads itself from; no place of secrets or of other people's files."""
+
+
+def limit(limits: dict[str, int]) -> None:
+    """Set the resource limits, hard ones too, so that nothing can raise them again."""
+    chosen = {
+        resource.RLIMIT_CPU: limits["cpu"],
+        resource.RLIMIT_AS: limits["memory"],
+        resource.RLIMIT_FSIZE: limits["file_size"],
+        resource.RLIMIT_NOFILE: 64,
+        resource.RLIMIT_CORE: 0,
+    }
+    for name, value in chosen.items():
+        _, hard = resource.getrlimit(name)
+        ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        # macOS knows RLIMIT_AS and refuses to set it.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(name, (ceiling, ceiling))
+
+
+def die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
+    """End with the worker that asked, even when it is killed; at once where it is gone already."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def load_libc() -> ctypes.CDLL:
+    """The C library, for what Python has no name for."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def landlock_version() -> int:
+    """The version of Landlock that the kernel offers; less than 1 where it offers none."""
+    return int(load_libc().syscall(LANDLOCK_CREATE_RULESET, None, 0, VERSION_FLAG))
+
+
+def confine(libc: ctypes.CDLL, program: str, readable: list[str], writable: list[str]) -> bool:
+    """Shut out every file but the tool, the system's libraries and the given paths, and every TCP socket.
+
+    Returns:
+        Whether the kernel does it (Landlock).
+    """
+    version = landlock_version()
+    if version < 1:
+        return False
+    every = RIGHTS_BY_VERSION[max(known for known in RIGHTS_BY_VERSION if known <= version)]
+    network = TCP if version >= NETWORK_SINCE else 0
+    scopes = SCOPES if version >= SCOPES_SINCE else 0
+    attributes = struct.pack("=QQQ", every, network, scopes)
+    size = 24 if scopes else 16 if network else 8
+    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, size, 0)
+    if ruleset < 0:
+        return False
+    reading = READ_FILE | READ_DIR
+    for path in (*SYSTEM, *tool_folders(program)):
+        allow(libc, ruleset, path, EXECUTE | reading)
+    for path in readable:
+        allow(libc, ruleset, path, reading)
+    for path in writable:
+        allow(libc, ruleset, path, every & ~EXECUTE)
+    done: int = libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
+    return done == 0
+
+
+def tool_folders(program: str) -> list[str]:
+    """The tool itself and, of a tree such as ``/opt/x/bin/ffmpeg``, the libraries beside it."""
+    real = Path(program).resolve()
+    beside = [str(real.parent.parent / "lib")] if real.parent.name == "bin" else []
+    return [str(real), *beside]
+
+
+def allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
+    """Add a rule for a path; one that does not exist needs none."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    if not Path(path).is_dir():
+        rights &= EXECUTE | WRITE_FILE | READ_FILE
+    rule = struct.pack("=Qi", rights, descriptor)
+    libc.syscall(LANDLOCK_ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0)
+    os.close(descriptor)
+
+
+def main(arguments: list[str]) -> None:
+    """Confine, then exec. Does not return."""
+    limits, program, *rest = json.loads(arguments[0]), *arguments[1:]
+    # Python ignores these two, and what is ignored stays so in the program that follows.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.nice(limits["nice"])
+    limit(limits)
+    if sys.platform == "linux":
+        libc = load_libc()
+        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        confine(libc, program, limits["readable"], limits["writable"])
+        die_with_parent(libc, limits["parent"])
+    try:
+        os.execv(program, [program, *rest])  # noqa: S606 - an absolute path and a list, without a shell
+    except OSError as error:
+        sys.stderr.write(f"{NOT_STARTED_PREFIX}: {error.strerror}")
+        sys.exit(NOT_STARTED)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

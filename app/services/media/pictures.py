@@ -1,0 +1,113 @@
+"""Pictures: read and drawn small by Pillow, in a process of its own behind the same walls as ffmpeg."""
+
+import json
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from app.services.media.probe import Probe, UnreadableError
+from app.services.media.run import Limits, ToolFailedError, run_tool
+from app.services.media.thumbnail import LONGEST_SIDE
+from app.services.media.tools import ToolMissingError
+from app.services.media.types import Kind, MediaType
+
+READER: Final = Path(__file__).with_name("picture_reader.py")
+
+FORMATS: Final = {
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+    "image/gif": "GIF",
+    "image/webp": "WEBP",
+    "image/bmp": "BMP",
+    "image/tiff": "TIFF",
+    "image/avif": "AVIF",
+}
+"""Pillow's name of each type that it reads; it is given that one and no other."""
+
+MAXIMUM_PIXELS: Final = 100_000_000
+"""Pixels of one picture; a larger one is refused before memory is taken for it."""
+
+OUTPUT_LIMIT: Final = 4 * 1024 * 1024
+
+_FACTS: Final = ("mode", "width", "height", "orientation", "frames")
+
+
+class NoDecoderError(Exception):
+    """The Pillow at hand was built without what this type of picture needs."""
+
+
+async def read(path: Path, media_type: MediaType, *, folder: Path, limits: Limits) -> tuple[Probe, bytes]:
+    """What a picture holds, and its thumbnail, a JPEG.
+
+    Args:
+        path: the file, absolute.
+        media_type: one of ``FORMATS``.
+        folder: the private folder of the reader.
+        limits: of the reader.
+
+    Raises:
+        UnreadableError: it is too large; the message is for its owner.
+        NoDecoderError: another tool must be tried.
+        ToolFailedError: it is damaged or went over a limit.
+        ToolMissingError: Pillow or Python cannot be started.
+    """
+    program, libraries = _interpreter(), _libraries()
+    options = [str(path), FORMATS[media_type.mime], str(LONGEST_SIDE), str(MAXIMUM_PIXELS)]
+    try:
+        output = await run_tool(
+            program,
+            ["-I", "-S", "-B", str(READER), str(libraries), *options],
+            folder=folder,
+            reads=path,
+            libraries=[READER, libraries],
+            limits=limits,
+        )
+    except ToolFailedError as error:
+        if "Traceback" in error.errors:
+            raise ToolMissingError(f"Pillow cannot be used: {error.errors.splitlines()[-1]}") from error
+        raise
+    line, _, picture = output.partition(b"\n")
+    return _probe(json.loads(line)), picture
+
+
+def _interpreter() -> Path:
+    # Not the link in a virtual environment: what it loads itself from lies beside the real one.
+    return Path(sys.executable).resolve()
+
+
+def _libraries() -> Path:
+    """The folder that Pillow is installed in."""
+    spec = find_spec("PIL")
+    if spec is None or spec.origin is None:
+        raise ToolMissingError("Pillow is not installed: install the packages of requirements.txt.")
+    return Path(spec.origin).parent.parent
+
+
+def _probe(answer: Mapping[str, Any]) -> Probe:
+    if "problem" in answer:
+        raise _problem(answer)
+    return Probe(
+        kind=Kind.IMAGE,
+        width=answer["width"],
+        height=answer["height"],
+        duration=None,
+        picture=0,
+        facts={
+            "format": {"format_name": answer["format"]},
+            "picture": {name: answer[name] for name in _FACTS},
+        },
+    )
+
+
+def _problem(answer: Mapping[str, Any]) -> Exception:
+    match answer["problem"]:
+        case "large":
+            most = MAXIMUM_PIXELS // 1_000_000
+            return UnreadableError(f"The picture has more than {most} million pixels, the most that is read.")
+        case "memory":
+            return UnreadableError("Reading the file was given up: it needs too much memory.")
+        case "decoder":
+            return NoDecoderError()
+    return ToolFailedError(str(answer["said"]).replace("\0", ""))

@@ -1,0 +1,38 @@
+"""What the job reads of a file and writes back."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models.media_file import MediaFile
+from app.services.media.process import Outcome
+from app.services.media.types import MEDIA_TYPES, MediaType
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is to be processed: the object and what its first bytes said."""
+
+    key: str
+    media_type: MediaType
+
+
+async def source(session: AsyncSession, media_id: uuid.UUID) -> Source | None:
+    """The file to process; None where it was deleted meanwhile."""
+    query = select(MediaFile.sha256, MediaFile.mime_type).where(MediaFile.id == media_id)
+    row = (await session.execute(query)).one_or_none()
+    return Source(row.sha256, MEDIA_TYPES[row.mime_type]) if row else None
+
+
+async def record(session: AsyncSession, media_id: uuid.UUID, outcome: Outcome) -> None:
+    """Write down what processing found; doing it again changes nothing."""
+    file = await session.get(MediaFile, media_id)
+    if file is None:
+        return
+    probe = outcome.probe
+    file.probe, file.kind = probe.facts, probe.kind
+    file.width, file.height, file.duration = probe.width, probe.height, probe.duration
+    file.thumbnail_key, file.note = outcome.thumbnail_key, outcome.note
+    await session.flush()

@@ -1,0 +1,192 @@
+"""Running a media tool on a stranger's file: bounded in time, memory and output, and never outliving us."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.services.media.launcher import NOT_STARTED, NOT_STARTED_PREFIX
+from app.services.media.tools import ToolMissingError
+
+LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+
+THREADS: Final = 2
+"""Threads of one tool."""
+
+_NICE: Final = 10
+_READ: Final = 64 * 1024
+_KEPT_ERRORS: Final = 8 * 1024
+
+
+class ToolFailedError(Exception):
+    """The tool ended badly; the message is its own, in one line.
+
+    Args:
+        message: what it said, or what ended it.
+        errors: the end of its standard error.
+    """
+
+    def __init__(self, message: str, errors: str = "") -> None:
+        self.errors = errors
+        super().__init__(message)
+
+
+class ToolLimitError(ToolFailedError):
+    """The tool went over a limit of time or output and was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run of a tool may use.
+
+    ``seconds`` of wall clock, ``memory`` in bytes of address space, ``output`` in bytes of standard output,
+    ``file_size`` in bytes of any file that it writes (0: it may write none).
+    """
+
+    seconds: float
+    memory: int
+    output: int
+    file_size: int = 0
+
+
+async def run_tool(
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    reads: Path,
+    limits: Limits,
+    libraries: Sequence[Path] = (),
+) -> bytes:
+    """Run a tool in a process group of its own and return its standard output.
+
+    Args:
+        program: an absolute path, as ``find_tools`` gives it.
+        arguments: never made of what a user sent.
+        folder: the private folder that it works in, and the only one that it may write to.
+        reads: the one file of ours that it may read.
+        limits: over which it is killed.
+        libraries: files and folders of its own that it may read too.
+
+    Raises:
+        ToolFailedError: it ended with an error.
+        ToolLimitError: it went over a limit.
+        ToolMissingError: it could not be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_launcher(program, folder, [reads, *libraries], limits),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=folder,
+        env=_environment(folder),
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(limits.seconds):
+            output, errors = await _communicate(process, limits.output)
+            code = await process.wait()
+    except TimeoutError as error:
+        raise ToolLimitError(f"it took longer than {limits.seconds:g} seconds") from error
+    finally:
+        await _end(process)
+    if code != 0:
+        raise _failure(program, code, errors)
+    return output
+
+
+def _launcher(program: Path, folder: Path, readable: Sequence[Path], limits: Limits) -> list[str]:
+    options: Mapping[str, object] = {
+        "parent": os.getpid(),
+        "nice": _NICE,
+        # All its threads together; the wall clock ends what only waits.
+        "cpu": max(1, int(limits.seconds) * THREADS),
+        "memory": limits.memory,
+        "file_size": limits.file_size,
+        "readable": [str(path) for path in readable],
+        "writable": [str(folder)],
+    }
+    return [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(options), str(program)]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    # Nothing of our own: the environment holds secrets. Few arenas, or address space runs out on many cores.
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+async def _communicate(process: Process, limit: int) -> tuple[bytes, bytes]:
+    output, errors = bytearray(), bytearray()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_take_output(process, output, limit))
+        group.create_task(_take_errors(process, errors))
+    if len(output) > limit:
+        raise ToolLimitError(f"it wrote more than {limit} bytes")
+    return bytes(output), bytes(errors)
+
+
+async def _take_output(process: Process, output: bytearray, limit: int) -> None:
+    assert process.stdout is not None  # noqa: S101 - it was asked for; this tells the type checker
+    while chunk := await process.stdout.read(_READ):
+        if len(output) > limit:
+            # What was in the pipe when it was killed is read to its end and dropped.
+            continue
+        output += chunk
+        if len(output) > limit:
+            _kill(process)
+
+
+async def _take_errors(process: Process, errors: bytearray) -> None:
+    assert process.stderr is not None  # noqa: S101 - it was asked for; this tells the type checker
+    while chunk := await process.stderr.read(_READ):
+        errors += chunk
+        # The end says why it stopped.
+        del errors[:-_KEPT_ERRORS]
+
+
+def _kill(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _end(process: Process) -> None:
+    """Kill the whole group where it still runs, and see it gone."""
+    if process.returncode is None:
+        _kill(process)
+        # Not wait(): some Pythons end that only when the pipes are read to their end.
+        await process.communicate()
+
+
+_ENDS: Final = {
+    -signal.SIGXCPU: "it used up its processor time",
+    -signal.SIGKILL: "it was killed, for it used up its processor time or memory",
+    -signal.SIGXFSZ: "it wrote a file that is too large",
+}
+
+
+def _failure(program: Path, code: int, errors: bytes) -> Exception:
+    text = errors.decode(errors="replace").replace("\0", "")
+    if code == NOT_STARTED and text.startswith(NOT_STARTED_PREFIX):
+        return ToolMissingError(f"{program} could not be started{text.removeprefix(NOT_STARTED_PREFIX)}")
+    message = _ENDS.get(code) or (f"it crashed by signal {-code}" if code < 0 else _first_line(text))
+    return ToolFailedError(message or f"it ended with exit code {code}", text)
+
+
+def _first_line(text: str) -> str:
+    """What was wrong first, without the part of the tool that says it."""
+    lines = (re.sub(r"^(\[[^\]]*\] *)+", "", line).strip() for line in text.splitlines())
+    return next((line for line in lines if line), "")

@@ -1,0 +1,55 @@
+"""Removing files that no row speaks of: what crashes and deletions leave behind."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from itertools import islice
+from typing import Final
+
+import anyio.to_thread
+from sqlalchemy import select, union
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models.media_file import MediaFile
+from app.services.workspace import Workspace
+
+AGE: Final = 24 * 3600.0
+"""Seconds after which a file without a row is a stray; far longer than any request or job lasts."""
+
+_BATCH: Final = 500
+
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+
+async def remove_strays(workspace: Workspace, reading: Reading, *, age: float = AGE) -> int:
+    """Remove objects without a row and unfinished uploads and work, all older than ``age`` seconds.
+
+    Args:
+        workspace: where to look.
+        reading: opens a short transaction.
+        age: seconds.
+
+    Returns:
+        How many were removed.
+    """
+    removed = await anyio.to_thread.run_sync(workspace.remove_leftovers, age)
+    aged = workspace.aged_objects(age)
+    while keys := await anyio.to_thread.run_sync(_batch, aged):
+        async with reading() as session:
+            strays = keys - await _known(session, keys)
+        removed += await anyio.to_thread.run_sync(_remove, workspace, strays, age)
+    return removed
+
+
+def _batch(keys: Iterator[str]) -> set[str]:
+    return set(islice(keys, _BATCH))
+
+
+def _remove(workspace: Workspace, keys: set[str], age: float) -> int:
+    return sum(workspace.remove_aged(key, age) for key in keys)
+
+
+async def _known(session: AsyncSession, keys: set[str]) -> set[str]:
+    """Those of the keys that a file or a thumbnail has."""
+    columns = (MediaFile.sha256, MediaFile.thumbnail_key)
+    found = await session.scalars(union(*(select(column).where(column.in_(keys)) for column in columns)))
+    return {key for key in found if key is not None}

@@ -1,0 +1,67 @@
+"""Connections for threads that must go on when the event loop does not."""
+
+from typing import Any, Final
+
+import redis
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import DBAPIError
+
+from app.core.config.groups import DatabaseSettings
+from app.core.redis import KEEPALIVE
+
+TIMEOUT: Final = 5
+"""Whole seconds that one statement may take, and that a silent network is waited for."""
+
+BROKER_TIMEOUT: Final = 1.0
+
+
+class Line:
+    """One connection in autocommit, opened when it is needed, and anew after it broke."""
+
+    def __init__(self, database: DatabaseSettings, *, name: str) -> None:
+        self._engine: Engine = create_engine(
+            make_url(database.url.get_secret_value()),
+            pool_size=1,
+            max_overflow=0,
+            isolation_level="AUTOCOMMIT",
+            connect_args={
+                "connect_timeout": database.connect_timeout,
+                "application_name": name,
+                "options": f"-c statement_timeout={TIMEOUT * 1000} -c timezone=UTC",
+                "keepalives_idle": TIMEOUT,
+                "keepalives_interval": 2,
+                "keepalives_count": 2,
+                "tcp_user_timeout": TIMEOUT * 1000,
+            },
+        )
+
+    def rows(self, statement: Any) -> list[Any]:
+        """The rows of one statement, which is a transaction of its own.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database is away; the next call connects anew.
+        """
+        try:
+            with self._engine.connect() as connection:
+                return list(connection.execute(statement))
+        except DBAPIError:
+            self._engine.dispose()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+
+def broker_client(address: str) -> redis.Redis:
+    """A client that waits a second at most and never tries twice: the next cycle does."""
+    options: dict[str, Any] = {} if address.startswith("unix:") else {"socket_keepalive_options": KEEPALIVE}
+    return redis.Redis.from_url(
+        address,
+        socket_timeout=BROKER_TIMEOUT,
+        socket_connect_timeout=BROKER_TIMEOUT,
+        health_check_interval=5,
+        retry=None,
+        decode_responses=True,
+        **options,
+    )

@@ -1,0 +1,76 @@
+"""What keeps the house in order: old rows go, in small steps, and the storage is looked at."""
+
+import asyncio
+import logging
+import time
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.database import transaction
+from app.services.jobs import RunningJob, job
+from app.services.jobs.pruning import prune_jobs, prune_slots
+from app.services.schedules import Schedule, add_schedule
+from app.services.workspace import Workspace
+from app.services.workspace.status import State
+from app.workers import runtime
+
+DAY: Final = 86400.0
+STEP: Final = 100
+"""Rows of one transaction, so few that none lasts long."""
+
+LONGEST: Final = 30.0
+"""Seconds after which no step of a table begins; the next slot goes on."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class PruneArgs(BaseModel):
+    """How much to forget at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(STEP, ge=1, description="Rows of one step.")
+
+
+@job("maintenance.prune", PruneArgs, queue="maintenance", max_attempts=3)
+async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
+    """Forget jobs that ended long ago, their events, and old slots of schedules."""
+    days = running.settings.jobs.retention_days
+    return {
+        "jobs": await _in_steps(prune_jobs, days, args.limit),
+        "slots": await _in_steps(prune_slots, days, args.limit),
+    }
+
+
+async def _in_steps(step: Any, days: int, limit: int) -> int:
+    """Each step is a transaction of its own: what it has forgotten stays so, whatever becomes of the job."""
+    end, total, count = time.monotonic() + LONGEST, 0, limit
+    while count == limit and time.monotonic() < end:
+        async with transaction(runtime.current().sessions) as session:
+            count = await step(session, days=days, limit=limit)
+        total += count
+    return total
+
+
+class CheckArgs(BaseModel):
+    """Nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@job(
+    "maintenance.check_storage", CheckArgs, queue="maintenance", soft_limit=60, hard_limit=90, max_attempts=1
+)
+async def check_storage(running: RunningJob, _args: CheckArgs) -> dict[str, Any]:
+    """Look whether files can be stored, and tell the operator where they cannot."""
+    status = await asyncio.to_thread(Workspace.from_settings(running.settings).check)
+    if status.state is not State.WRITABLE:
+        _log.error("storage_not_writable", extra={"state": status.state, "free": status.free})
+    return {"state": status.state, "free": status.free}
+
+
+PRUNING: Final = add_schedule(Schedule("maintenance.prune", every=3600.0, job="maintenance.prune"))
+CHECKING: Final = add_schedule(
+    Schedule("maintenance.check_storage", every=900.0, job="maintenance.check_storage")
+)

@@ -1,0 +1,69 @@
+"""Jobs on media files."""
+
+import logging
+import uuid
+from functools import partial
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from app.services.jobs import JobFailed, RunningJob, job
+from app.services.media import intake, results
+from app.services.media.probe import UnreadableError
+from app.services.media.process import Bench, process
+from app.services.media.strays import remove_strays
+from app.services.media.tools import ToolMissingError, find_tools
+from app.services.schedules import Schedule, add_schedule
+from app.services.workspace import Workspace
+
+NOT_SET_UP: Final = "Media processing is not set up on this server."
+
+_log = logging.getLogger(__name__)
+
+
+class MediaArgs(BaseModel):
+    """The file to process."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    media_id: uuid.UUID
+
+
+@job(intake.PROCESS, MediaArgs, queue="media")
+async def process_media(job: RunningJob, args: MediaArgs) -> dict[str, Any]:
+    """Probe an uploaded file and make its thumbnail."""
+    async with job.reading() as session:
+        source = await results.source(session, args.media_id)
+    if source is None:
+        raise JobFailed("The file was deleted before it could be processed.", code="media_deleted")
+    media = job.settings.media
+    bench = Bench(Workspace.from_settings(job.settings), partial(find_tools, media), media)
+    try:
+        outcome = await process(bench, source.key, source.media_type, job.progress)
+    except UnreadableError as error:
+        raise JobFailed(str(error), code="media_unreadable") from error
+    except ToolMissingError as error:
+        # For the operator; its owner can do nothing with paths of the server.
+        _log.error("media_tool_missing", extra={"error": str(error)})
+        raise JobFailed(NOT_SET_UP, code="media_not_set_up") from error
+    await results.record(job.session, args.media_id, outcome)
+    return {
+        "media_id": str(args.media_id),
+        "kind": outcome.probe.kind,
+        "thumbnail": outcome.thumbnail_key is not None,
+    }
+
+
+class SweepArgs(BaseModel):
+    """Nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@job("media.sweep", SweepArgs, queue="maintenance", max_attempts=3)
+async def sweep_media(job: RunningJob, _args: SweepArgs) -> dict[str, int]:
+    """Remove files that no row speaks of, and what dead processes left of uploads and work."""
+    return {"removed": await remove_strays(Workspace.from_settings(job.settings), job.reading)}
+
+
+SWEEPING: Final = add_schedule(Schedule("media.sweep", every=86400.0, job="media.sweep"))

@@ -1,0 +1,101 @@
+"""A ledger that jobs write their effects into, and real workers that end with the test."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.celery_app import configuration, create_celery
+from app.core.config import AppSettings
+from app.core.database import Sessions
+from app.models.job import Job
+from app.services.jobs import Doorbell, enqueue
+from app.services.unit_of_work import unit_of_work
+from app.services.users import BUILT_IN_OWNER
+from tests.configuration import make_settings
+from tests.workers import kinds
+from tests.workers.child import Child
+from tests.workers.kinds import LEDGER
+from tests.workers.processes import CeleryProcess, worker
+
+Ledger = Callable[[], Awaitable[list[str]]]
+Ask = Callable[..., Awaitable[uuid.UUID]]
+RowOf = Callable[[uuid.UUID], Awaitable[Job]]
+StartWorker = Callable[..., CeleryProcess]
+
+
+@pytest.fixture
+async def ledger(sessions: Sessions) -> Ledger:
+    """The effects of jobs so far, in order."""
+    async with sessions() as session, session.begin():
+        await session.execute(text(LEDGER))
+
+    async def words() -> list[str]:
+        async with sessions() as session:
+            rows = await session.execute(text("SELECT word FROM ledger ORDER BY id"))
+            return list(rows.scalars())
+
+    return words
+
+
+@pytest.fixture
+async def ask(settings: AppSettings, sessions: Sessions) -> AsyncIterator[Ask]:
+    """Accept a job as a request does, and ring."""
+    doorbell = Doorbell(create_celery(lambda: configuration(settings)))
+
+    async def ask(kind: str, **args: Any) -> uuid.UUID:
+        async with unit_of_work(sessions, doorbell) as session:
+            return (await enqueue(session, kind, args, owner_id=BUILT_IN_OWNER)).id
+
+    yield ask
+    await doorbell.aclose()
+
+
+@pytest.fixture
+def row_of(sessions: Sessions) -> RowOf:
+    """A job's row as it is now."""
+
+    async def row_of(job_id: uuid.UUID) -> Job:
+        async with sessions() as session:
+            return await session.get_one(Job, job_id)
+
+    return row_of
+
+
+@pytest.fixture
+def start_worker(settings: AppSettings, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start real workers; they end with the test, and what they said is shown where it fails."""
+    started: list[CeleryProcess] = []
+
+    def start(
+        name: str = "worker", of: AppSettings = settings, app: str = "app.celery_app", **values: str
+    ) -> CeleryProcess:
+        started.append(worker(tmp_path, of, name, app, **values))
+        return started[-1].start()
+
+    yield start
+    for process in started:
+        process.kill()
+        print(process.text())  # noqa: T201 - pytest shows it with a failed test alone
+
+
+@pytest.fixture
+def brisk(settings: AppSettings, tmp_path: Path) -> AppSettings:
+    """Settings with a short lease and a short patience."""
+    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
+    return make_settings(tmp_path, database, redis, JOB_LEASE_SECONDS="3", JOB_CANCEL_GRACE="1")
+
+
+@pytest.fixture
+async def child(brisk: AppSettings, engine: AsyncEngine, sessions: Sessions) -> AsyncIterator[Child]:
+    """A worker's child in this process; its stubborn jobs end with the test."""
+    kinds.RELEASED.clear()
+    child = Child(brisk, engine, sessions)
+    yield child
+    kinds.RELEASED.set()
+    child.keeper.close()
+    await child.doorbell.aclose()

@@ -1,0 +1,225 @@
+"""The job that processes an upload."""
+
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.config import AppSettings
+from app.core.database import Sessions, transaction
+from app.models.media_file import MediaFile
+from app.services.jobs import JobFailed, RunningJob
+from app.services.media import intake
+from app.services.media.process import Outcome, process
+from app.services.media.types import Kind
+from app.services.users import BUILT_IN_OWNER
+from app.services.workspace import Workspace
+from app.services.workspace.incoming import HEAD
+from app.workers.tasks import media as task
+from app.workers.tasks.media import MediaArgs, process_media
+from tests.samples import Samples, behind_id3, jpeg_size, playlist
+
+
+class Bytes:
+    """An upload of what is in memory."""
+
+    def __init__(self, data: bytes, filename: str) -> None:
+        self.filename: str | None = filename
+        self._data = data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._data
+
+
+@pytest.fixture
+def workspace(settings: AppSettings) -> Workspace:
+    return Workspace.from_settings(settings)
+
+
+Upload = Callable[[bytes], Awaitable[uuid.UUID]]
+
+
+@pytest.fixture
+def upload(sessions: Sessions, workspace: Workspace) -> Upload:
+    async def run(data: bytes) -> uuid.UUID:
+        async with transaction(sessions) as session:
+            media = await intake.accept(
+                session, workspace, Bytes(data, "a.mp4"), owner_id=BUILT_IN_OWNER, limit=2**30
+            )
+        return media.id
+
+    return run
+
+
+def running(settings: AppSettings, sessions: Sessions) -> RunningJob:
+    return RunningJob(
+        id=uuid.uuid4(),
+        owner_id=BUILT_IN_OWNER,
+        attempt=1,
+        settings=settings,
+        sessions=sessions,
+        report=lambda _share, _word: None,
+    )
+
+
+async def run(settings: AppSettings, sessions: Sessions, media_id: uuid.UUID) -> dict[str, Any]:
+    """One attempt as the runner makes it: the final transaction commits when the body returns."""
+    job = running(settings, sessions)
+    try:
+        result = await process_media(job, MediaArgs(media_id=media_id))
+        await job.session.commit()
+    finally:
+        await job.close()
+    assert isinstance(result, dict)
+    return result
+
+
+async def row(sessions: Sessions, media_id: uuid.UUID) -> MediaFile:
+    async with sessions() as session:
+        return await session.get_one(MediaFile, media_id)
+
+
+async def test_an_uploaded_video_becomes_a_probed_file_with_a_thumbnail(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload, workspace: Workspace
+) -> None:
+    media_id = await upload(samples.data("clip.mp4", seconds=10))
+    result = await run(settings, sessions, media_id)
+    file = await row(sessions, media_id)
+    assert result == {"media_id": str(media_id), "kind": Kind.VIDEO, "thumbnail": True}
+    assert (file.kind, file.width, file.height) == ("video", 640, 360)
+    assert file.duration == pytest.approx(10, abs=0.2)
+    assert file.probe is not None
+    assert file.thumbnail_key is not None
+    assert jpeg_size(workspace.path(file.thumbnail_key).read_bytes()) == (480, 270)
+
+
+async def test_its_effects_are_part_of_the_final_transaction(
+    settings: AppSettings,
+    sessions: Sessions,
+    samples: Samples,
+    upload: Upload,
+) -> None:
+    media_id = await upload(samples.data("picture.jpg"))
+    job = running(settings, sessions)
+    await process_media(job, MediaArgs(media_id=media_id))
+    assert (await row(sessions, media_id)).probe is None
+    await job.close()
+    assert (await row(sessions, media_id)).probe is None
+
+
+async def test_running_it_twice_changes_nothing_more(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(samples.data("picture.jpg"))
+    await run(settings, sessions, media_id)
+    first = await row(sessions, media_id)
+    await run(settings, sessions, media_id)
+    second = await row(sessions, media_id)
+    assert (first.probe, first.thumbnail_key) == (second.probe, second.thumbnail_key)
+
+
+async def test_a_container_for_video_with_sound_alone_becomes_sound(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload, tmp_path: Path
+) -> None:
+    path = tmp_path / "sound.mkv"
+    samples.ffmpeg("-i", str(samples.path("tone.flac")), "-c", "copy", str(path))
+    media_id = await upload(path.read_bytes())
+    assert (await row(sessions, media_id)).kind == "video"
+    await run(settings, sessions, media_id)
+    assert (await row(sessions, media_id)).kind == "audio"
+
+
+@pytest.mark.parametrize("name", ["truncated.mp4", "truncated.png", "hostile"])
+async def test_a_broken_or_hostile_file_fails_for_good_with_its_reason(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload, name: str
+) -> None:
+    hostile = behind_id3(playlist(samples.path("clip.ts")))
+    media_id = await upload(hostile if name == "hostile" else samples.data(name))
+    with pytest.raises(JobFailed, match="cannot be read as") as caught:
+        await run(settings, sessions, media_id)
+    assert caught.value.code == "media_unreadable"
+    assert str(settings.workspace_root) not in caught.value.reason
+
+
+async def test_a_file_that_was_deleted_meanwhile_fails_for_good(
+    settings: AppSettings, sessions: Sessions
+) -> None:
+    with pytest.raises(JobFailed, match="deleted"):
+        await run(settings, sessions, uuid.uuid4())
+
+
+async def test_a_missing_tool_fails_for_good_and_tells_the_owner_nothing_of_the_server(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(samples.data("clip.mp4"))
+    with pytest.raises(JobFailed) as caught:
+        await run(without_tools(settings), sessions, media_id)
+    assert caught.value.reason == "Media processing is not set up on this server."
+    assert caught.value.code == "media_not_set_up"
+
+
+async def test_a_missing_tool_is_logged_for_the_operator(
+    settings: AppSettings,
+    sessions: Sessions,
+    samples: Samples,
+    upload: Upload,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    media_id = await upload(samples.data("clip.mp4"))
+    with caplog.at_level(logging.ERROR, logger=task.__name__), pytest.raises(JobFailed):
+        await run(without_tools(settings), sessions, media_id)
+    [record] = [each for each in caplog.records if each.name == task.__name__]
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "media_tool_missing")
+    assert "FFMPEG_PATH" in vars(record)["error"]
+
+
+async def test_a_picture_needs_no_ffmpeg(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(samples.data("picture.jpg"))
+    result = await run(without_tools(settings), sessions, media_id)
+    assert result["thumbnail"] is True
+
+
+def without_tools(settings: AppSettings) -> AppSettings:
+    media = settings.media.model_copy(update={"ffmpeg": "/nonexistent"})
+    return settings.model_copy(update={"media": media})
+
+
+async def test_sound_behind_a_tag_with_a_large_cover_is_known_for_what_it_is(
+    sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(behind_id3(samples.data("tone.flac"), padding=3 * HEAD))
+    assert (await row(sessions, media_id)).mime_type == "audio/flac"
+
+
+async def test_a_file_that_is_deleted_while_it_is_processed_is_not_made_anew(
+    settings: AppSettings,
+    sessions: Sessions,
+    samples: Samples,
+    upload: Upload,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    media_id = await upload(samples.data("picture.jpg"))
+
+    async def deleting(*_: Any) -> Outcome:
+        outcome = await process(*_)
+        async with transaction(sessions) as session:
+            await session.delete(await session.get_one(MediaFile, media_id))
+        return outcome
+
+    monkeypatch.setattr(task, "process", deleting)
+    await run(settings, sessions, media_id)
+    async with sessions() as session:
+        assert await session.get(MediaFile, media_id) is None
+
+
+async def test_strays_are_swept_by_a_job(settings: AppSettings, sessions: Sessions) -> None:
+    workspace = Workspace.from_settings(settings)
+    stored = await workspace.keep(b"stray")
+    os.utime(workspace.path(stored.key), (0, 0))
+    assert await task.sweep_media(running(settings, sessions), task.SweepArgs()) == {"removed": 1}
