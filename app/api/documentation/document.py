@@ -1,0 +1,126 @@
+"""The OpenAPI document: what the API is, and every error that each operation can answer with."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from app.api.deps import require_local
+from app.core.config import AppSettings
+from app.schemas.base import ErrorResponse, ProblemResponse
+
+TAGS: Final = (
+    {"name": "info", "description": "What this installation is and offers."},
+    {"name": "health", "description": "How it is: for probes, load balancers and people."},
+    {"name": "jobs", "description": "Durable work: once accepted, it is done, whatever dies meanwhile."},
+    {"name": "media", "description": "Files: uploaded, probed and given a thumbnail."},
+    {"name": "operations", "description": "For who runs it."},
+)
+DESCRIPTION: Final = """
+What it accepted, it holds: an accepted job or upload survives the death of any process, of the broker and of
+the machine's power.
+
+Every error has one form, `{"error": {"code", "message", "details"}, "request_id", "timestamp"}`; with
+`Accept: application/problem+json` it is a problem document (RFC 9457). Every answer carries `X-Request-ID`,
+which the log lines of its request, and of the jobs that it started, carry too.
+""".strip()
+
+ALWAYS: Final = {
+    "400": "The request is framed wrongly, or for a host that is not served here.",
+    "500": "A fault of this system; the log has it under the same request id.",
+    "503": "PostgreSQL or Redis is away. Try again after `Retry-After` seconds.",
+}
+WITH_INPUT: Final = {"422": "A value is not valid: `details` names field, location and reason of each fault."}
+WITH_PATH_VALUE: Final = {"404": "There is no such thing, or it is not yours."}
+WITH_BODY: Final = {
+    "408": "The body stopped coming, or came too slowly.",
+    "413": "The body is too large.",
+}
+FOR_THE_OWNER: Final = {"403": "Not from here: until accounts exist this is answered on loopback only."}
+METHODS: Final = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+
+
+def described(settings: AppSettings) -> dict[str, Any]:
+    """The arguments of ``FastAPI`` that name the API. Its pages, which load from the internet, are off."""
+    return {
+        "title": settings.app_name,
+        "version": settings.app_version,
+        "summary": "Jobs and media that survive what happens to the machine.",
+        "description": DESCRIPTION,
+        "openapi_tags": list(TAGS),
+        "openapi_url": None,
+        "docs_url": None,
+        "redoc_url": None,
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let the application's document name its errors."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = with_errors(build(), _owners_routes(app))
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of extending the document
+
+
+def _owners_routes(app: FastAPI) -> set[tuple[str, str]]:
+    """Path and method of every route that asks who the owner is."""
+    return {
+        (route.path_format or "", method.lower())
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, APIRoute) and _asks_for_owner(route.original_route.dependant)
+        for method in route.methods or ()
+    }
+
+
+def _asks_for_owner(dependant: Dependant) -> bool:
+    return dependant.call is require_local or any(map(_asks_for_owner, dependant.dependencies))
+
+
+def with_errors(document: dict[str, Any], owners: set[tuple[str, str]]) -> dict[str, Any]:
+    """The document with each operation's errors declared, in both forms."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for model in (ErrorResponse, ProblemResponse):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method in METHODS:
+                errors = _errors(path, operation)
+                _declare(operation, errors | (FOR_THE_OWNER if (path, method) in owners else {}))
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    return document
+
+
+def _declare(operation: dict[str, Any], errors: dict[str, str]) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for status, description in errors.items():
+        responses.setdefault(status, {"description": description})
+    for status, response in responses.items():
+        if status >= "400":
+            response["content"] = _content() | response.get("content", {})
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _errors(path: str, operation: dict[str, Any]) -> dict[str, str]:
+    errors = dict(ALWAYS)
+    if "parameters" in operation or "requestBody" in operation:
+        errors |= WITH_INPUT
+    if "{" in path:
+        errors |= WITH_PATH_VALUE
+    if "requestBody" in operation:
+        errors |= WITH_BODY
+    return errors
+
+
+def _content() -> dict[str, Any]:
+    return {
+        "application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}},
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemResponse"}},
+    }

@@ -1,0 +1,16 @@
+"""Version 1 of the API: one file a noun, joined here."""
+
+from fastapi import APIRouter
+
+from app.api.v1 import health, info, jobs, media, ping
+
+PREFIX = "/api/v1"
+
+# A flat list, not a router of routers: FastAPI matches every level of those anew.
+routers: tuple[APIRouter, ...] = (
+    ping.router,
+    info.router,
+    health.router,
+    media.router,
+    jobs.router,
+)

@@ -1,0 +1,174 @@
+"""Media files: upload, list, look at, download."""
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response, status
+from starlette.requests import ClientDisconnect
+
+from app.api.deps import OwnerDep, PageDep, SessionDep, SettingsDep, WorkspaceDep
+from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
+from app.exceptions.base import BadRequestException
+from app.models.media_file import MediaState
+from app.schemas.base import ErrorResponse, PaginatedResponse
+from app.schemas.media import MediaFileDetail, MediaFileSummary
+from app.services.media import files, intake
+from app.services.media.files import Download
+from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, boundary_of
+from app.services.media.types import MEDIA_TYPES, Kind
+
+router = APIRouter(prefix="/media", tags=["media"])
+
+
+_BINARY: Final = {"type": "string", "format": "binary"}
+
+UPLOAD_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A form with one part named `{FIELD}`, or the file alone as the body.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}
+            },
+            "application/octet-stream": {"schema": _BINARY},
+        },
+    }
+}
+
+_Responses = dict[int | str, dict[str, Any]]
+
+_MISSING: Final[_Responses] = {404: {"model": ErrorResponse, "description": "No such file of this account."}}
+_FILE_HEADERS: Final = {
+    name: {"schema": {"type": "string"}} for name in ("ETag", "Content-Disposition", "Accept-Ranges")
+}
+
+
+def _file_responses(description: str, *types: str) -> _Responses:
+    content = {name: {"schema": _BINARY} for name in types}
+    return _MISSING | {
+        200: {"description": description, "content": content, "headers": _FILE_HEADERS},
+        206: {"description": "The range that was asked for.", "content": content},
+        304: {"description": "The client's copy is current."},
+        416: {"model": ErrorResponse, "description": "The range lies outside the file."},
+        503: {"model": ErrorResponse, "description": "The workspace cannot be read."},
+    }
+
+
+_UPLOAD_RESPONSES: Final[_Responses] = {
+    400: {"model": ErrorResponse, "description": "Empty, malformed or interrupted."},
+    413: {"model": ErrorResponse, "description": "Over the limit of `MAX_UPLOAD_SIZE`."},
+    415: {"model": ErrorResponse, "description": "Not one of the accepted media types."},
+    507: {"model": ErrorResponse, "description": "The workspace is full, missing or read-only."},
+}
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=_UPLOAD_RESPONSES, openapi_extra=UPLOAD_BODY)
+async def upload_media(
+    *,
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    owner_id: OwnerDep,
+    settings: SettingsDep,
+    workspace: WorkspaceDep,
+    filename: Annotated[str | None, Query(max_length=4096, description="Of a body without a form.")] = None,
+) -> MediaFileDetail:
+    """Upload a file. It is stored durably and its job accepted before the answer; the job then probes it."""
+    limit = settings.media.max_upload_size
+    boundary = boundary_of(request.headers.get("content-type", ""))
+    announced = _announced_size(request)
+    intake.require_size(announced, limit=limit + (MAXIMUM_OTHER if boundary else 0))
+    body = _body(request)
+    media = await intake.accept(
+        session,
+        workspace,
+        MultipartFile(boundary, body) if boundary else RawFile(body, filename),
+        owner_id=owner_id,
+        limit=limit,
+        expected=announced,
+    )
+    response.headers["location"] = request.url_for("get_media", media_id=str(media.id)).path
+    return media
+
+
+@router.get("")
+async def list_media(
+    session: SessionDep,
+    owner_id: OwnerDep,
+    page: PageDep,
+    kind: Annotated[Kind | None, Query(description="Only files of this kind.")] = None,
+    state: Annotated[MediaState | None, Query(description="Only files in this state.")] = None,
+) -> PaginatedResponse[MediaFileSummary]:
+    """List your files, newest first."""
+    items, total = await files.page(
+        session, owner_id=owner_id, offset=page.offset, limit=page.limit, kind=kind, state=state
+    )
+    return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
+
+
+@router.get("/{media_id}", responses=_MISSING)
+async def get_media(session: SessionDep, owner_id: OwnerDep, media_id: uuid.UUID) -> MediaFileDetail:
+    """One file: its state, its job, and what ffprobe found."""
+    return await files.get(session, media_id, owner_id=owner_id)
+
+
+@router.head("/{media_id}/content", include_in_schema=False, response_model=None)
+@router.get(
+    "/{media_id}/content",
+    response_model=None,
+    response_class=Response,
+    responses=_file_responses("The file, whole.", *MEDIA_TYPES),
+)
+async def get_media_content(
+    request: Request, session: SessionDep, owner_id: OwnerDep, workspace: WorkspaceDep, media_id: uuid.UUID
+) -> Response:
+    """Download the file. Ranges and conditional requests are answered."""
+    download = await files.content(session, workspace, media_id, owner_id=owner_id)
+    return _sent(request, download, disposition="attachment")
+
+
+@router.head("/{media_id}/thumbnail", include_in_schema=False, response_model=None)
+@router.get(
+    "/{media_id}/thumbnail",
+    response_model=None,
+    response_class=Response,
+    responses=_file_responses("A JPEG, its longest side at most 480 pixels.", "image/jpeg"),
+)
+async def get_media_thumbnail(
+    request: Request, session: SessionDep, owner_id: OwnerDep, workspace: WorkspaceDep, media_id: uuid.UUID
+) -> Response:
+    """The file's thumbnail; 404 says why there is none (yet)."""
+    download = await files.thumbnail_of(session, workspace, media_id, owner_id=owner_id)
+    return _sent(request, download, disposition="inline")
+
+
+class RawFile:
+    """A file that is the whole body of a request."""
+
+    def __init__(self, body: AsyncIterator[bytes], filename: str | None) -> None:
+        self.filename = filename
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect as error:
+        # Nobody reads the answer; the log shows it as the sender's doing and not as a fault of ours.
+        raise BadRequestException("The upload was interrupted.") from error
+
+
+def _announced_size(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+def _sent(request: Request, download: Download, *, disposition: str) -> Response:
+    if is_current(request, download):
+        return not_modified(download)
+    return StoredFileResponse(download, disposition=disposition)

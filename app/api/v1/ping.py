@@ -1,0 +1,13 @@
+"""Whether this version of the API answers."""
+
+from fastapi import APIRouter
+
+from app.schemas.info import PingResponse
+
+router = APIRouter(tags=["info"])
+
+
+@router.get("/ping", summary="Does this version of the API answer?")
+async def ping() -> PingResponse:
+    """Answers, and touches nothing."""
+    return PingResponse()

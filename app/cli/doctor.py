@@ -1,0 +1,225 @@
+"""``doctor``: every fault of the machine and the configuration, all at once, each with its fix."""
+
+import asyncio
+import difflib
+import os
+import platform
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from redis.exceptions import RedisError
+from rich.markup import escape
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.cli.console import console, print_json
+from app.cli.startup import holder
+from app.core.config import (
+    EXIT_CONFIGURATION,
+    PROJECT_ROOT,
+    AppSettings,
+    ConfigurationError,
+    given_values,
+    known_names,
+    load_settings,
+)
+from app.core.database import check_pool_budget, create_engine
+from app.core.redis import create_redis
+from app.services.media.tools import ToolMissingError, find_tools, missing_decoders
+from app.supervision import control
+from app.supervision.embedded.account import unprivileged_account
+from app.supervision.embedded.binaries import ServerMissingError, find_postgres, find_redis
+from app.supervision.state import State, is_free
+
+GIB = 1024**3
+EMBEDDED_ADDRESSES = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: fine where ``fix`` is empty."""
+
+    subject: str
+    said: str
+    fix: str = ""
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something has to be done."""
+        return bool(self.fix)
+
+
+def doctor(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False
+) -> None:
+    """Look at the machine and the configuration; name each fault and its fix.
+
+    Exit code 0 where all is well, 78 where the configuration is at fault, 1 for any other fault.
+    """
+    faults, settings = _configuration()
+    findings = [*faults, *_machine(), *_state(settings)]
+    if settings is not None:
+        findings += [*_servers(settings), *_media(settings), *_port(settings)]
+    if as_json:
+        print_json([asdict(finding) | {"ok": not finding.is_fault} for finding in findings])
+    else:
+        for finding in findings:
+            _print(finding)
+    if any(finding.is_fault for finding in faults):
+        raise typer.Exit(EXIT_CONFIGURATION)
+    raise typer.Exit(int(any(finding.is_fault for finding in findings)))
+
+
+def _print(finding: Finding) -> None:
+    mark = "[red]fault[/]" if finding.is_fault else "[green]ok[/]   "
+    console.print(f"{mark}  {escape(f'{finding.subject}: {finding.said}')}")
+    if finding.is_fault:
+        console.print(f"       [bold]fix:[/] {escape(finding.fix)}")
+
+
+def _configuration() -> tuple[list[Finding], AppSettings | None]:
+    given = given_values()
+    findings = list(_misspelt(given))
+    embedded = State.chosen(given).embedded_servers(given)
+    later = {EMBEDDED_ADDRESSES[name] for name in embedded}
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        # The addresses of embedded servers come with the first start; their absence before it is no fault.
+        real = [fault for fault in error.faults if fault.problem != "is missing" or fault.name not in later]
+        findings += [Finding(fault.name, fault.problem, f"set it to {fault.expected}") for fault in real]
+        return findings, None
+    return [*findings, Finding("configuration", f"{settings.app_env.value}, no fault")], settings
+
+
+def _misspelt(given: dict[str, str]) -> Iterator[Finding]:
+    known = known_names()
+    ours = [name for name in given if name.startswith("BACKEND_")]
+    dotenv = PROJECT_ROOT / ".env"
+    if dotenv.exists():
+        lines = dotenv.read_text("utf-8", "replace").splitlines()
+        ours += [line.partition("=")[0].strip() for line in lines if "=" in line and not line.startswith("#")]
+    for name in dict.fromkeys(ours):
+        if name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "remove it, or see .env.example for the names"
+            yield Finding(name, "is not a setting of this system", hint)
+
+
+def _machine() -> Iterator[Finding]:
+    version = platform.python_version()
+    if sys.version_info[:2] in {(3, 11), (3, 12), (3, 13), (3, 14)}:
+        yield Finding("Python", version)
+    else:
+        yield Finding("Python", f"{version} is not supported", "use Python 3.11, 3.12, 3.13 or 3.14")
+    free = shutil.disk_usage(PROJECT_ROOT).free
+    if free < GIB:
+        yield Finding("disk", f"{free / GIB:.1f} GiB free at {PROJECT_ROOT}", "free at least 1 GiB")
+    given = given_values()
+    for name in State.chosen(given).embedded_servers(given):
+        try:
+            found = str(find_postgres().prefix) if name == "postgres" else find_redis()
+            yield Finding(f"embedded {name}", found)
+        except ServerMissingError as error:
+            yield Finding(f"embedded {name}", "is not installed", str(error))
+        if name == "postgres":
+            yield from _account()
+
+
+def _account() -> Iterator[Finding]:
+    try:
+        account = unprivileged_account()
+    except RuntimeError as error:
+        yield Finding("account", str(error), "create an account named postgres, or do not run as root")
+        return
+    if account is not None:
+        yield Finding("account", f"this is root: PostgreSQL runs as {account.name}")
+
+
+def _state(settings: AppSettings | None) -> Iterator[Finding]:
+    state = State.chosen(given_values())
+    folder = state.folder if state.folder.exists() else state.folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding(
+            "STATE_DIR", f"{folder} cannot be written", "make it writable, or choose another folder"
+        )
+        return
+    for file in state.secrets.glob("*") if state.secrets.is_dir() else ():
+        if stat.S_IMODE(file.stat().st_mode) & 0o077:
+            yield Finding(str(file), "can be read by others", f"chmod 600 {file}")
+    running = control.running_pid(state)
+    yield Finding("stack", f"is up (process {running})" if running else "is not running")
+    if settings is None:
+        return
+    root = settings.workspace_root
+    if root.exists() and not os.access(root, os.W_OK | os.X_OK):
+        yield Finding("WORKSPACE_ROOT", f"{root} cannot be written", "make it writable for this account")
+
+
+def _servers(settings: AppSettings) -> Iterator[Finding]:
+    given = given_values()
+    state = State.chosen(given)
+    embedded = state.embedded_servers(given)
+    running = control.running_pid(state) is not None
+    if running or "postgres" not in embedded:
+        yield from asyncio.run(_database(settings))
+    if running or "redis" not in embedded:
+        yield asyncio.run(_redis(settings))
+
+
+async def _database(settings: AppSettings) -> list[Finding]:
+    engine = create_engine(settings.database, pool_size=1, name="holdfast doctor")
+    try:
+        async with engine.connect() as connection:
+            version = (await connection.execute(text("SHOW server_version"))).scalar_one()
+            vector = "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'"
+            has_vector = (await connection.execute(text(vector))).scalar_one()
+        findings = [Finding("PostgreSQL", f"version {version} answers")]
+        if not has_vector:
+            fix = "install the package postgresql-<version>-pgvector on the server"
+            findings.append(Finding("pgvector", "is not available on the server", fix))
+        if problem := await check_pool_budget(engine, settings):
+            findings.append(Finding("connection pools", "do not fit the server", problem))
+        return findings
+    except (SQLAlchemyError, OSError) as error:
+        said = type(getattr(error, "orig", None) or error).__name__
+        return [Finding("PostgreSQL", f"does not answer ({said})", "start it, or correct DATABASE_URL")]
+    finally:
+        await engine.dispose()
+
+
+async def _redis(settings: AppSettings) -> Finding:
+    client = create_redis(settings.redis)
+    try:
+        version = (await client.info("server"))["redis_version"]
+        return Finding("Redis", f"version {version} answers")
+    except (RedisError, OSError) as error:
+        return Finding("Redis", f"does not answer ({type(error).__name__})", "start it, or correct REDIS_URL")
+    finally:
+        await client.aclose()
+
+
+def _media(settings: AppSettings) -> Iterator[Finding]:
+    try:
+        tools = find_tools(settings.media)
+        missing = missing_decoders(tools)
+    except ToolMissingError as error:
+        yield Finding("media tools", "are not installed", str(error))
+        return
+    yield Finding("media tools", f"{tools.ffmpeg}, {tools.ffprobe}")
+    if missing:
+        # No fault: such files are taken in and probed, and say themselves why they have no thumbnail.
+        named = ", ".join(missing)
+        yield Finding("media decoders", f"none for {named}: videos and covers of these get no thumbnail")
+
+
+def _port(settings: AppSettings) -> Iterator[Finding]:
+    server = settings.server
+    if control.running_pid(State.chosen(given_values())) is None and not is_free(server.port, server.host):
+        taken = f"{server.port} is taken by {holder(server.port)}"
+        yield Finding("PORT", taken, "stop that program, or choose another port with PORT=...")

@@ -1,0 +1,106 @@
+"""The application: what it is made of, and what it opens and closes."""
+
+import importlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import app.workers.tasks  # noqa: F401 - registers the kinds of jobs that requests ask for
+from app.api import documentation, health, metrics, v1
+from app.api.deps import State
+from app.celery_app import configuration, create_celery
+from app.core import config
+from app.core.config import AppSettings
+from app.core.database import check_pool_budget, create_engine, create_sessions
+from app.core.drain import Drain
+from app.core.logging import setup_logging
+from app.core.redis import create_redis
+from app.exceptions.handlers import install_handlers
+from app.middleware import middleware
+from app.services.health import Health
+from app.services.jobs.doorbell import Doorbell
+from app.services.metrics import Metrics
+from app.services.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: AppSettings | None = None, *, drain: Drain | None = None) -> FastAPI:
+    """The whole API. Nothing is opened before its lifespan begins.
+
+    Args:
+        settings: what it works with; the environment's where they are not given.
+        drain: told by the server when this process is about to stop.
+    """
+    settings = settings or config.settings
+    drain = drain or Drain()
+    for module in settings.jobs.modules:
+        importlib.import_module(module)
+    numbers = Metrics()
+    setup_logging(settings.log_level)
+    app = FastAPI(
+        **documentation.described(settings),
+        lifespan=lifespan(settings, drain, numbers),
+        middleware=middleware(settings, drain, numbers.requests),
+        redirect_slashes=False,
+    )
+    install_handlers(app)
+    for router in v1.routers:
+        app.include_router(router, prefix=v1.PREFIX)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(documentation.router)
+    documentation.install(app)
+    return app
+
+
+def lifespan(
+    settings: AppSettings, drain: Drain, numbers: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
+    """Opens on the way in, closes in reverse; starts without PostgreSQL or Redis too: readiness tells."""
+
+    @asynccontextmanager
+    async def opened(_app: FastAPI) -> AsyncIterator[State]:
+        async with AsyncExitStack() as stack:
+            engine = create_engine(settings.database)
+            stack.push_async_callback(engine.dispose)
+            redis = create_redis(settings.redis)
+            stack.push_async_callback(redis.aclose)
+            doorbell = Doorbell(create_celery(lambda: configuration(settings)))
+            stack.push_async_callback(doorbell.aclose)
+            workspace = Workspace.from_settings(settings)
+            health = Health(settings, engine, redis, workspace, drain)
+            stack.push_async_callback(health.aclose)
+            await health.open()
+            await warn_of_pools(engine, settings)
+            logger.info("api_started", extra={"version": settings.app_version})
+            yield State(
+                settings=settings,
+                engine=engine,
+                sessions=create_sessions(engine),
+                redis=redis,
+                doorbell=doorbell,
+                drain=drain,
+                health=health,
+                metrics=numbers,
+                workspace=workspace,
+            )
+
+    return opened
+
+
+async def warn_of_pools(engine: AsyncEngine, settings: AppSettings) -> None:
+    """Log it where all pools together exceed what the server allows; better now than under load."""
+    try:
+        problem = await check_pool_budget(engine, settings)
+    except (SQLAlchemyError, OSError):
+        logger.warning(
+            "database_away", extra={"hint": "starting all the same; readiness tells when it is back"}
+        )
+        return
+    if problem:
+        logger.error("pools_too_large", extra={"problem": problem})

@@ -1,0 +1,98 @@
+"""One line and one measurement for each request."""
+
+import logging
+import os
+from json.encoder import encode_basestring as quoted
+from time import perf_counter, time
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core import context
+from app.core.logging import timestamp, write_line
+from app.core.masking import mask_text
+from app.services.metrics import RequestMetrics
+
+logger = logging.getLogger(__name__)
+
+PROBES: Final = frozenset(
+    {
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/ready",
+        "/api/health",
+        "/api/ready",
+        "/api/v1/health",
+        "/api/v1/health/ready",
+        "/metrics",
+    }
+)
+"""Asked for every few seconds by machines: logged at DEBUG only."""
+LONGEST_PATH: Final = 500
+LONGEST_METHOD: Final = 32
+"""Characters that are logged of what a client makes up; a line stays under 4 KB with all of them escaped."""
+UNMATCHED: Final = "unmatched"
+"""The route of unknown paths: one name for all, so that scanners cannot fill the metrics."""
+
+
+class AccessLog:
+    """Logs method, path, route, status, time, size and client; never the query, which may hold secrets."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+        self.app = app
+        self.metrics = metrics
+        self._source = (
+            f'"message": "request", "logger": "{__name__}", "module": "access_log", "process": {os.getpid()}'
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection (ASGI 3)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = perf_counter()
+        status = size = 0
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.body":
+                size += len(message.get("body", b""))
+            elif message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_counted)
+        finally:
+            self._report(scope, status, size, perf_counter() - started)
+
+    def _report(self, scope: Scope, status: int, size: int, seconds: float) -> None:
+        route = route_template(scope)
+        self.metrics.observe(scope["method"], route, status, seconds)
+        level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
+        if logger.isEnabledFor(level):
+            answered = f'"status": {status}, "duration_ms": {seconds * 1000:.3f}, "bytes": {size}'
+            write_line(self._line(scope, logging.getLevelName(level), route, answered))
+
+    def _line(self, scope: Scope, level: str, route: str, answered: str) -> str:
+        """The line, put together by hand: at each request, an encoder costs more than all layers do."""
+        path, client, user_id = scope["path"], scope.get("client"), context.user_id.get()
+        method = scope["method"][:LONGEST_METHOD]
+        # A route's own template says where a path came to; only other paths can hold anything.
+        if path != route:
+            path = mask_text(path[:LONGEST_PATH])
+        user = f', "user_id": {quoted(user_id)}' if user_id else ""
+        return (
+            f'{{"timestamp": "{timestamp(time())}", "level": "{level}", {self._source}, '
+            f'"request_id": "{context.request_id.get()}", "method": {quoted(method)}, '
+            f'"path": {quoted(path)}, "route": {quoted(route)}, {answered}, '
+            f'"client": {quoted(client[0]) if client else "null"}{user}}}'
+        )
+
+
+def route_template(scope: Scope) -> str:
+    """The template of the route that answered, with its whole prefix, such as ``/api/v1/jobs/{job_id}``."""
+    # FastAPI keeps what an included route became by its inclusion beside the route itself.
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return getattr(route, "path_format", None) or getattr(route, "path", None) or UNMATCHED
