@@ -1,0 +1,143 @@
+"""The end: asked for, or because a program cannot start (A13, C2)."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import tests.stack.jobs
+from app.celery_app import QUEUES, configuration, create_celery
+from app.core.config import load_settings
+from app.core.database import Sessions
+from app.services.jobs import enqueue
+from app.services.users import BUILT_IN_OWNER
+from app.workers.parent import pulse_queue
+from tests.configuration import NOWHERE
+from tests.servers import plain, wait_for
+from tests.stack.harness import Stack, fresh_stack, patient
+
+pytestmark = pytest.mark.stack
+
+MODULE = tests.stack.jobs.__name__
+
+
+async def accept_nap(sessions: Sessions, seconds: float) -> str:
+    """A job that the stack finds by its sweep."""
+    async with sessions.begin() as session:
+        accepted = await enqueue(
+            session, "test.nap", tests.stack.jobs.Nap(seconds=seconds), owner_id=BUILT_IN_OWNER
+        )
+        return str(accepted.id)
+
+
+@pytest.fixture
+def one_of_ours(fresh_database: str, redis_url: str) -> Iterator[Stack]:
+    """A stack on servers of ours, which outlive it."""
+    with fresh_stack(
+        DATABASE_URL=fresh_database, REDIS_URL=redis_url, JOB_MODULES=MODULE, SHUTDOWN_TIMEOUT="20"
+    ) as stack:
+        yield stack
+
+
+class SlowUpload(threading.Thread):
+    """An upload whose body takes about five seconds; keeps the raw answer."""
+
+    def __init__(self, port: int, content: bytes) -> None:
+        super().__init__()
+        self.answer = b""
+        self.begun = threading.Event()
+        self._port = port
+        self._content = content
+
+    def run(self) -> None:
+        pieces = 50
+        size = len(self._content) // pieces + 1
+        with socket.create_connection(("127.0.0.1", self._port), timeout=30) as connection:
+            head = (
+                "POST /api/v1/media?filename=film.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Content-Type: video/mp4\r\nContent-Length: {len(self._content)}\r\n\r\n"
+            )
+            connection.sendall(head.encode())
+            for number in range(pieces):
+                connection.sendall(self._content[number * size : (number + 1) * size])
+                self.begun.set()
+                time.sleep(0.1)
+            while data := connection.recv(65536):
+                self.answer += data
+
+
+async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_with_0(
+    one_of_ours: Stack, sessions: Sessions, video: Path
+) -> None:
+    stack = one_of_ours
+    stack.start()
+    job_id = await accept_nap(sessions, seconds=60)
+    stack.wait_job(job_id, "running")
+    upload = SlowUpload(stack.port, video.read_bytes())
+    upload.start()
+    assert upload.begun.wait(10)
+    members = stack.members()
+
+    code = stack.end()
+
+    upload.join()
+    assert upload.answer.startswith(b"HTTP/1.1 201"), upload.answer[:300]
+    assert code == 0
+    assert [process for process in members if process.is_running()] == []
+    with psycopg.connect(plain(stack.environment["DATABASE_URL"])) as database:
+        row = database.execute("SELECT state FROM jobs WHERE id = %s", [job_id]).fetchone()
+    assert row
+    assert row[0] in {"queued", "retrying"}, "the job was given back"
+    accepted = json.loads(upload.answer.split(b"\r\n\r\n", 1)[1])
+
+    stack.start()
+    job = stack.wait_job(job_id, "running")
+    assert job["attempt"] == 2
+    assert stack.wait_job(accepted["job_id"], "succeeded", "failed")["state"] == "succeeded"
+    assert all(isinstance(line, dict) for line in stack.lines())
+
+
+def test_a_program_that_cannot_start_ends_the_stack_with_70_after_readiness_told(
+    fresh_database: str, redis_url: str
+) -> None:
+    with fresh_stack(DATABASE_URL=fresh_database, REDIS_URL=redis_url, FATAL_GRACE="3") as stack:
+        stack.start()
+        # From now on the worker cannot start: its settings are at fault, as after a bad deploy of a secret.
+        (stack.state.secrets / "JOB_MODULES").write_text("no_such_module_anywhere")
+        stack.kill("worker")
+
+        def tells() -> bool:
+            answer = stack.client.get("/health/ready")
+            return answer.status_code == 503 and "fatal" in answer.json()["reasons"]
+
+        wait_for(patient(tells), what="readiness to tell of the fatal program")
+        assert stack.process is not None
+        assert stack.process.wait(60) == 70
+
+
+def test_a_worker_that_lives_but_consumes_nothing_is_restarted(fresh_database: str, redis_url: str) -> None:
+    with fresh_stack(
+        DATABASE_URL=fresh_database, REDIS_URL=redis_url, WATCHDOG_TIMEOUT="10", JOB_MODULES=MODULE
+    ) as stack:
+        stack.start()
+        before = stack.pid("worker")
+        wait_for(lambda: stack.client.get("/health").json()["checks"]["celery"]["status"] == "healthy")
+        forget_all_queues(stack)
+        wait_for(lambda: stack.pid("worker") != before, what="the watchdog to replace the worker")
+        wait_for(lambda: stack.client.get("/health").json()["checks"]["celery"]["status"] == "healthy")
+        assert any("worker" in str(line) and "cycle" in line["message"] for line in stack.lines())
+
+
+def forget_all_queues(stack: Stack) -> None:
+    """Tell the worker to cancel its consumers, as a faulty reconnect would leave it."""
+    settings = load_settings(stack.environment, directory=NOWHERE)
+    celery = create_celery(lambda: configuration(settings))
+    node = f"worker-{stack.port}@{socket.gethostname()}"
+    for queue in (*QUEUES, pulse_queue(node)):
+        assert celery.control.cancel_consumer(queue, reply=True, timeout=10, destination=[node])
+    celery.close()
