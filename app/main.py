@@ -19,8 +19,12 @@ from app.core.database import check_pool_budget, create_engine, create_sessions
 from app.core.drain import Drain
 from app.core.logging import setup_logging
 from app.core.redis import create_redis
+from app.core.security import KeyRing
 from app.exceptions.handlers import install_handlers
 from app.middleware import middleware
+from app.services.auth.gate import Gate
+from app.services.auth.passwords import Passwords
+from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
 from app.services.metrics import Metrics
@@ -76,18 +80,24 @@ def lifespan(
             health = Health(settings, engine, redis, workspace, drain)
             stack.push_async_callback(health.aclose)
             await health.open()
+            keys = KeyRing.from_settings(settings.auth)
+            tokens, sessions = Tokens(keys, settings.auth), create_sessions(engine)
             await warn_of_pools(engine, settings)
             logger.info("api_started", extra={"version": settings.app_version})
             yield State(
                 settings=settings,
                 engine=engine,
-                sessions=create_sessions(engine),
+                sessions=sessions,
                 redis=redis,
                 doorbell=doorbell,
                 drain=drain,
                 health=health,
                 metrics=numbers,
                 workspace=workspace,
+                keys=keys,
+                tokens=tokens,
+                passwords=Passwords(settings.auth),
+                gate=Gate(tokens, sessions, settings.auth),
             )
 
     return opened

@@ -18,7 +18,7 @@ from app.core.database import create_engine as create_async
 from app.core.database import create_sessions, transaction
 from app.core.schema import migrate
 from app.services.jobs import enqueue
-from app.services.users import BUILT_IN_OWNER
+from app.services.users import SYSTEM_OWNER
 from bench._kinds import TIMES
 from tests.configuration import make_settings
 from tests.servers import postgres_server, redis_server, state_folder, wait_for
@@ -40,7 +40,7 @@ async def accept(settings: AppSettings) -> None:
     engine = create_async(settings.database)
     async with transaction(create_sessions(engine)) as session:
         for _ in range(JOBS):
-            await enqueue(session, "bench.nothing", {}, owner_id=BUILT_IN_OWNER)
+            await enqueue(session, "bench.nothing", {}, owner_id=SYSTEM_OWNER)
     await engine.dispose()
 
 

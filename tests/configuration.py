@@ -18,5 +18,10 @@ def make_settings(folder: Path, database_url: str, redis_url: str, **values: str
         "SECRET_KEY": "7d0c2a9f41e8b6357d0c2a9f41e8b635tests",
         "DATABASE_POOL_SIZE": "5",
         "WORKSPACE_MINIMUM_FREE": "0",
+        # Tests hash many passwords and send many requests from one address.
+        "PASSWORD_HASH_MEMORY": "1024",
+        "PASSWORD_HASH_PASSES": "1",
+        "RATE_LIMIT_DEFAULT": "1000000/minute",
+        "RATE_LIMIT_ACCOUNT": "1000000/minute",
     }
     return load_settings(environment | values, directory=NOWHERE)

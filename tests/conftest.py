@@ -18,6 +18,7 @@ from app.core.database import Sessions, create_engine, create_sessions
 from app.core.redis import create_redis
 from app.core.schema import migrate
 from app.main import create_app
+from tests.accounts import ADMIN, OTHER, bearer, seed
 from tests.configuration import make_settings
 from tests.servers import beside, plain, postgres_server, redis_server, state_folder
 
@@ -69,6 +70,8 @@ def template_database(
         admin.execute(f'CREATE DATABASE "{name}"')
         settings = make_settings(tmp_path_factory.mktemp("template"), beside(database_url, name), redis_url)
         migrate(settings)
+        with psycopg.connect(plain(beside(database_url, name)), autocommit=True) as connection:
+            seed(connection)
         yield name
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -131,8 +134,33 @@ async def app(settings: AppSettings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client on loopback, straight into the application."""
-    transport = httpx.ASGITransport(app.state.asgi, client=("127.0.0.1", 50000), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a credential, straight into the application."""
+    async with _client(app) as client:
         yield client
+
+
+@pytest.fixture
+async def client(app: FastAPI, settings: AppSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with an access token of OWNER, straight into the application."""
+    async with _client(app, bearer(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+async def other_client(app: FastAPI, settings: AppSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """The same for OTHER."""
+    async with _client(app, bearer(settings, OTHER)) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin_client(app: FastAPI, settings: AppSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """The same for ADMIN."""
+    async with _client(app, bearer(settings, ADMIN)) as client:
+        yield client
+
+
+def _client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app.state.asgi, client=("127.0.0.1", 50000), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)

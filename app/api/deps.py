@@ -1,9 +1,7 @@
 """What routes ask for: the process's state, a transaction, the owner, the page."""
 
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Query, Request
@@ -13,16 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.core.drain import Drain
-from app.exceptions.base import ForbiddenException
+from app.core.security import KeyRing
+from app.services.auth.gate import Gate
+from app.services.auth.origin import ADDRESS_LENGTH, USER_AGENT_LENGTH, Origin
+from app.services.auth.passwords import Passwords
+from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
 from app.services.metrics import Metrics
 from app.services.unit_of_work import unit_of_work
-from app.services.users import BUILT_IN_OWNER
 from app.services.workspace import Workspace
 
 MAX_PAGE_SIZE: Final = 100
-FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 class State(TypedDict):
@@ -37,6 +37,10 @@ class State(TypedDict):
     health: Health
     metrics: Metrics
     workspace: Workspace
+    keys: KeyRing
+    tokens: Tokens
+    passwords: Passwords
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,44 +93,13 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-def is_local(request: Request) -> bool:
-    """Whether the request comes from this machine itself, no proxy passed it on, and no page slipped it in.
-
-    A page in a browser on this machine can send requests here too: under a name of its own that it points
-    at loopback (told by Host), or across origins (told by Origin).
-    """
-    if request.client is None or any(name in request.headers for name in FORWARDED):
-        return False
-    if not is_loopback_name(request.client.host) or not is_loopback_name(request.url.hostname or ""):
-        return False
-    origin = request.headers.get("origin")
-    allowed = (*state_of(request)["settings"].server.cors_origins, str(request.base_url).rstrip("/"))
-    return origin is None or origin in allowed
-
-
-def is_loopback_name(host: str) -> bool:
-    """Whether a host is this machine: ``localhost`` or a loopback address."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def require_local(request: Request) -> None:
-    """Refuse requests from elsewhere.
-
-    Raises:
-        ForbiddenException: the client is not on this machine.
-    """
-    if not is_local(request):
-        raise ForbiddenException(
-            "Until accounts exist this is answered on the machine itself only, and not through a proxy."
-        )
-
-
-def get_owner(_: Annotated[None, Depends(require_local)]) -> uuid.UUID:
-    """The account that the request acts for: until accounts exist, the built-in owner on loopback."""
-    return BUILT_IN_OWNER
+def get_origin(request: Request) -> Origin:
+    """The client's address and what it calls itself, for the audit log and limits."""
+    agent = request.headers.get("user-agent")
+    return Origin(
+        address=request.client.host[:ADDRESS_LENGTH] if request.client else None,
+        user_agent=agent[:USER_AGENT_LENGTH] if agent else None,
+    )
 
 
 def get_page(
@@ -144,5 +117,5 @@ MetricsDep = Annotated[Metrics, Depends(get_metrics)]
 # Scope "function": by default FastAPI commits after the answer has gone out, and a client would be told of
 # a write that then fails.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
-OwnerDep = Annotated[uuid.UUID, Depends(get_owner)]
+OriginDep = Annotated[Origin, Depends(get_origin)]
 PageDep = Annotated[Page, Depends(get_page)]

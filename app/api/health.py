@@ -1,10 +1,11 @@
 """The health paths that probes ask, without a version, and the same under the paths of older systems."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Response, status
+from fastapi import APIRouter, Response, status
 
-from app.api.deps import HealthDep, SettingsDep, require_local
+from app.api.credentials import SystemReader
+from app.api.deps import HealthDep, SettingsDep
 from app.schemas.health import (
     DetailedHealthResponse,
     HealthResponse,
@@ -52,9 +53,7 @@ async def overall(health: HealthDep, settings: SettingsDep, response: Response) 
 
 
 @router.get("/health/detailed", summary="What does an operator ask first?")
-async def detailed(
-    _: Annotated[None, Depends(require_local)], health: HealthDep, settings: SettingsDep
-) -> DetailedHealthResponse:
+async def detailed(_: SystemReader, health: HealthDep, settings: SettingsDep) -> DetailedHealthResponse:
     """Latencies, pool, queues, the last cycles of workers and beat, supervised processes, disk."""
     return await service.detailed(health, settings)
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from app.api.deps import MetricsDep, SettingsDep, require_local
+from app.api.deps import MetricsDep, SettingsDep
+from app.api.local import require_local
 from app.core.config import secret_text
 from app.exceptions.base import UnauthorizedException
 

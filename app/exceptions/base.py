@@ -91,6 +91,14 @@ class RequestTimeoutException(AppException):
     default_message = "The request body did not arrive in time."
 
 
+class TooManyRequestsException(AppException):
+    """Over a limit (RFC 6585, section 4); ``Retry-After`` says when to try again."""
+
+    status_code = 429
+    code = "too_many_requests"
+    default_message = "Too many requests. Try again later."
+
+
 class ServiceUnavailableException(AppException):
     """Something that this needs is away for the moment."""
 

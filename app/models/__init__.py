@@ -1,9 +1,28 @@
 """The tables. Importing this package registers every one of them on ``Base.metadata``."""
 
+from app.models.api_key import ApiKey
+from app.models.audit_event import AuditEvent
 from app.models.base import Base
+from app.models.data_export import DataExport
+from app.models.idempotency_key import IdempotencyKey
 from app.models.job import Job, JobEvent
 from app.models.media_file import MediaFile, MediaState
 from app.models.schedule_slot import ScheduleSlot
-from app.models.user import User
+from app.models.session import Session
+from app.models.user import User, UserRole
 
-__all__ = ["Base", "Job", "JobEvent", "MediaFile", "MediaState", "ScheduleSlot", "User"]
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "Base",
+    "DataExport",
+    "IdempotencyKey",
+    "Job",
+    "JobEvent",
+    "MediaFile",
+    "MediaState",
+    "ScheduleSlot",
+    "Session",
+    "User",
+    "UserRole",
+]

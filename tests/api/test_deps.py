@@ -13,7 +13,7 @@ from app.core.config import AppSettings
 from app.exceptions import ConflictException
 from app.main import create_app
 from app.models.user import User
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.serving import serve
 
 
@@ -43,7 +43,7 @@ def with_routes(app: FastAPI) -> FastAPI:
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
 async def test_the_owner_is_answered_on_loopback(settings: AppSettings, address: str) -> None:
     async with serve(settings, app=with_routes(create_app(settings)), client=address) as http:
-        assert (await http.get("/owner")).json() == str(BUILT_IN_OWNER)
+        assert (await http.get("/owner")).json() == str(OWNER)
 
 
 @pytest.mark.parametrize("address", ["203.0.113.9", "10.0.0.1", "testclient", "::ffff:10.0.0.1"])

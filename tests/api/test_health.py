@@ -19,7 +19,7 @@ from app.core.drain import Drain
 from app.main import create_app
 from app.models.job import Job
 from app.services.heartbeats import BEAT, WORKER, write_heartbeat
-from app.services.users import BUILT_IN_OWNER, ensure_built_in_owner
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.serving import NOBODY, Cable, serve
 
@@ -214,8 +214,7 @@ async def test_v6_detailed_tells_an_operator_what_he_asks_first(
 ) -> None:
     cycles(WORKER)
     async with sessions.begin() as session:
-        await ensure_built_in_owner(session)
-        session.add(Job(id=uuid.uuid4(), owner_id=BUILT_IN_OWNER, kind="k", queue="default", args={}))
+        session.add(Job(id=uuid.uuid4(), owner_id=OWNER, kind="k", queue="default", args={}))
     row = {"name": "api-0", "program": "api", "state": "RUNNING", "pid": 7, "restarts": 2}
     row["started_at"] = "2026-01-01T00:00:00.000Z"
     (settings.run_dir / "processes.json").write_text(json.dumps({"processes": [row]}))

@@ -19,7 +19,7 @@ from app.core.redis import create_redis
 from app.models.job import ENDED, Job, JobState
 from app.services.jobs import Doorbell, enqueue
 from app.services.unit_of_work import unit_of_work
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import Server, redis_server, state_folder
 from tests.workers.kinds import LEDGER, Args
@@ -73,7 +73,7 @@ async def accept_all(sessions: Sessions, doorbell: Doorbell) -> list[uuid.UUID]:
     for _ in range(JOBS):
         async with unit_of_work(sessions, doorbell) as session:
             args = Args(seconds=CHANCE.uniform(0.0, 0.15))
-            accepted.append((await enqueue(session, "test.effect", args, owner_id=BUILT_IN_OWNER)).id)
+            accepted.append((await enqueue(session, "test.effect", args, owner_id=OWNER)).id)
         await asyncio.sleep(0.02)
     return accepted
 

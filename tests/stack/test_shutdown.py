@@ -15,8 +15,8 @@ from app.celery_app import QUEUES, configuration, create_celery
 from app.core.config import load_settings
 from app.core.database import Sessions
 from app.services.jobs import enqueue
-from app.services.users import BUILT_IN_OWNER
 from app.workers.parent import pulse_queue
+from tests.accounts import OWNER
 from tests.configuration import NOWHERE
 from tests.servers import plain, wait_for
 from tests.stack.harness import Stack, fresh_stack, patient
@@ -29,9 +29,7 @@ MODULE = tests.stack.jobs.__name__
 async def accept_nap(sessions: Sessions, seconds: float) -> str:
     """A job that the stack finds by its sweep."""
     async with sessions.begin() as session:
-        accepted = await enqueue(
-            session, "test.nap", tests.stack.jobs.Nap(seconds=seconds), owner_id=BUILT_IN_OWNER
-        )
+        accepted = await enqueue(session, "test.nap", tests.stack.jobs.Nap(seconds=seconds), owner_id=OWNER)
         return str(accepted.id)
 
 

@@ -13,10 +13,10 @@ from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.models.job import Job
 from app.services.jobs import Doorbell, enqueue
-from app.services.users import BUILT_IN_OWNER
 from app.workers.blocking import Line
 from app.workers.execution import Executor
 from app.workers.keeper import Keeper
+from tests.accounts import OWNER
 from tests.workers import kinds
 from tests.workers.waiting import until
 
@@ -52,7 +52,7 @@ class Child:
 
     async def accept(self, kind: str, **args: Any) -> uuid.UUID:
         async with transaction(self.sessions) as session:
-            return (await enqueue(session, kind, args, owner_id=BUILT_IN_OWNER)).id
+            return (await enqueue(session, kind, args, owner_id=OWNER)).id
 
     async def run(self, kind: str, **args: Any) -> Job:
         """Accept a job of a kind, run it, and give its row."""

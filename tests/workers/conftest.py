@@ -15,7 +15,7 @@ from app.core.database import Sessions
 from app.models.job import Job
 from app.services.jobs import Doorbell, enqueue
 from app.services.unit_of_work import unit_of_work
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.workers import kinds
 from tests.workers.child import Child
@@ -49,7 +49,7 @@ async def ask(settings: AppSettings, sessions: Sessions) -> AsyncIterator[Ask]:
 
     async def ask(kind: str, **args: Any) -> uuid.UUID:
         async with unit_of_work(sessions, doorbell) as session:
-            return (await enqueue(session, kind, args, owner_id=BUILT_IN_OWNER)).id
+            return (await enqueue(session, kind, args, owner_id=OWNER)).id
 
     yield ask
     await doorbell.aclose()

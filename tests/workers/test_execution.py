@@ -7,7 +7,7 @@ from sqlalchemy import func, text, update
 from app.core import context
 from app.models.job import Job, JobState
 from app.services.jobs import moves
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.services.jobs.shapes import expired
 from tests.workers.child import Child
 from tests.workers.conftest import Ledger
@@ -109,7 +109,7 @@ async def test_the_request_goes_with_the_job(child: Child) -> None:
     assert (await child.row(job_id)).result == {
         "request": "the-request",
         "job": str(job_id),
-        "user": str(BUILT_IN_OWNER),
+        "user": str(OWNER),
     }
 
 

@@ -15,12 +15,12 @@ from app.core.heartbeat import Heartbeat
 from app.models.job import Job, JobState
 from app.services.heartbeats import read_heartbeats
 from app.services.jobs import Publisher, enqueue, moves
-from app.services.users import BUILT_IN_OWNER
 from app.supervision.state import free_port
 from app.workers.blocking import Line, broker_client
 from app.workers.board import Board
 from app.workers.slots import Slots
 from app.workers.sweep import Sweep
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import beside
 from tests.services.jobs.shapes import expired
@@ -77,7 +77,7 @@ async def bench(settings: AppSettings, redis: Redis, tmp_path: Path) -> AsyncIte
 async def accept(sessions: Sessions, count: int = 1) -> Job:
     async with transaction(sessions) as session:
         for _ in range(count):
-            job = await enqueue(session, "test.effect", {}, owner_id=BUILT_IN_OWNER)
+            job = await enqueue(session, "test.effect", {}, owner_id=OWNER)
     return job
 
 

@@ -19,7 +19,6 @@ from app.core.config import AppSettings
 from app.services.heartbeats import KEY
 from app.services.jobs import enqueue
 from app.services.unit_of_work import unit_of_work
-from app.services.users import BUILT_IN_OWNER
 from app.services.workspace import Workspace
 from app.services.workspace.status import State, WorkspaceStatus
 from app.supervision.state import free_port
@@ -27,6 +26,7 @@ from app.workers import runtime
 from app.workers.board import Board
 from app.workers.runtime import Runtime
 from app.workers.tasks import jobs
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import plain, wait_for
 from tests.workers import kinds  # noqa: F401 - registers what is accepted here
@@ -49,7 +49,7 @@ def child(settings: AppSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ru
 def accept(child: Runtime, kind: str = "test.context", **args: Any) -> uuid.UUID:
     async def accept() -> uuid.UUID:
         async with unit_of_work(child.sessions, child.doorbell) as session:
-            return (await enqueue(session, kind, args, owner_id=BUILT_IN_OWNER)).id
+            return (await enqueue(session, kind, args, owner_id=OWNER)).id
 
     return child.run(accept())
 
@@ -108,7 +108,7 @@ def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: App
             "INSERT INTO jobs (id, owner_id, kind, queue, args, state, finished_at)"
             " SELECT gen_random_uuid(), %s, 'old', 'default', '{}', 'failed', now() - interval '1 year'"
             " FROM generate_series(1, 7)",
-            (BUILT_IN_OWNER,),
+            (OWNER,),
         )
         accept(child, "maintenance.prune", limit=3)
         jobs.doorbell("maintenance")

@@ -18,7 +18,7 @@ from app.models.job import ENDED, Job, JobState
 from app.services.heartbeats import read_heartbeats
 from app.services.jobs import Doorbell, enqueue
 from app.services.unit_of_work import unit_of_work
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import redis_server, state_folder
 from tests.workers.conftest import Ask, Ledger, RowOf, StartWorker
@@ -98,7 +98,7 @@ async def test_a_worker_finds_work_that_nobody_told_it_of(
     """The doorbell was lost; the sweep rings again."""
     await beats(start_worker())
     async with transaction(sessions) as session:
-        job_id = (await enqueue(session, "test.effect", {}, owner_id=BUILT_IN_OWNER)).id
+        job_id = (await enqueue(session, "test.effect", {}, owner_id=OWNER)).id
     assert (await ended(row_of, job_id)).state == JobState.SUCCEEDED
 
 
@@ -193,7 +193,7 @@ async def test_without_a_broker_jobs_are_accepted_and_run_after_its_return(
 
             async def accept() -> uuid.UUID:
                 async with unit_of_work(sessions, doorbell) as session:
-                    return (await enqueue(session, "test.effect", {}, owner_id=BUILT_IN_OWNER)).id
+                    return (await enqueue(session, "test.effect", {}, owner_id=OWNER)).id
 
             # Celery ends where the broker dies while its consumer starts; a job that ran shows that it has.
             await ended(row_of, await accept())
@@ -255,7 +255,7 @@ async def test_a_worker_that_no_longer_consumes_stops_to_beat(
 
     await until(piles_up, "a pulse that nobody takes")
     async with transaction(sessions) as session:
-        await enqueue(session, "test.effect", {}, owner_id=BUILT_IN_OWNER)
+        await enqueue(session, "test.effect", {}, owner_id=OWNER)
     silent_since = modified(worker)
     for _ in range(2):
         await sweeps(redis)

@@ -3,10 +3,7 @@
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, iter_route_contexts
 
-from app.api.deps import require_local
 from app.core.config import AppSettings
 from app.schemas.base import ErrorResponse, ProblemResponse
 
@@ -37,7 +34,11 @@ WITH_BODY: Final = {
     "408": "The body stopped coming, or came too slowly.",
     "413": "The body is too large.",
 }
-FOR_THE_OWNER: Final = {"403": "Not from here: until accounts exist this is answered on loopback only."}
+WITH_CREDENTIAL: Final = {
+    "401": "No credential, or one that is malformed, has expired or was revoked.",
+    "403": "The credential lacks a scope, or a request by cookie its CSRF token.",
+}
+LIMITED: Final = {"429": "Too many requests. Try again after `Retry-After` seconds."}
 METHODS: Final = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 
 
@@ -61,27 +62,13 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = with_errors(build(), _owners_routes(app))
+            app.openapi_schema = with_errors(build())
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of extending the document
 
 
-def _owners_routes(app: FastAPI) -> set[tuple[str, str]]:
-    """Path and method of every route that asks who the owner is."""
-    return {
-        (route.path_format or "", method.lower())
-        for route in iter_route_contexts(app.routes)
-        if isinstance(route.original_route, APIRoute) and _asks_for_owner(route.original_route.dependant)
-        for method in route.methods or ()
-    }
-
-
-def _asks_for_owner(dependant: Dependant) -> bool:
-    return dependant.call is require_local or any(map(_asks_for_owner, dependant.dependencies))
-
-
-def with_errors(document: dict[str, Any], owners: set[tuple[str, str]]) -> dict[str, Any]:
+def with_errors(document: dict[str, Any]) -> dict[str, Any]:
     """The document with each operation's errors declared, in both forms."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for model in (ErrorResponse, ProblemResponse):
@@ -90,8 +77,7 @@ def with_errors(document: dict[str, Any], owners: set[tuple[str, str]]) -> dict[
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
-                errors = _errors(path, operation)
-                _declare(operation, errors | (FOR_THE_OWNER if (path, method) in owners else {}))
+                _declare(operation, _errors(path, operation))
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
     return document
@@ -112,6 +98,10 @@ def _errors(path: str, operation: dict[str, Any]) -> dict[str, str]:
     errors = dict(ALWAYS)
     if "parameters" in operation or "requestBody" in operation:
         errors |= WITH_INPUT
+    if "security" in operation:
+        errors |= WITH_CREDENTIAL
+    if path.startswith("/api/"):
+        errors |= LIMITED
     if "{" in path:
         errors |= WITH_PATH_VALUE
     if "requestBody" in operation:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, status
 from starlette.requests import ClientDisconnect
 
-from app.api.deps import OwnerDep, PageDep, SessionDep, SettingsDep, WorkspaceDep
+from app.api.credentials import MediaReader, MediaWriter
+from app.api.deps import PageDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
 from app.exceptions.base import BadRequestException
 from app.models.media_file import MediaState
@@ -69,7 +70,7 @@ async def upload_media(
     request: Request,
     response: Response,
     session: SessionDep,
-    owner_id: OwnerDep,
+    principal: MediaWriter,
     settings: SettingsDep,
     workspace: WorkspaceDep,
     filename: Annotated[str | None, Query(max_length=4096, description="Of a body without a form.")] = None,
@@ -84,7 +85,7 @@ async def upload_media(
         session,
         workspace,
         MultipartFile(boundary, body) if boundary else RawFile(body, filename),
-        owner_id=owner_id,
+        owner_id=principal.user_id,
         limit=limit,
         expected=announced,
     )
@@ -95,22 +96,22 @@ async def upload_media(
 @router.get("")
 async def list_media(
     session: SessionDep,
-    owner_id: OwnerDep,
+    principal: MediaReader,
     page: PageDep,
     kind: Annotated[Kind | None, Query(description="Only files of this kind.")] = None,
     state: Annotated[MediaState | None, Query(description="Only files in this state.")] = None,
 ) -> PaginatedResponse[MediaFileSummary]:
     """List your files, newest first."""
     items, total = await files.page(
-        session, owner_id=owner_id, offset=page.offset, limit=page.limit, kind=kind, state=state
+        session, owner_id=principal.user_id, offset=page.offset, limit=page.limit, kind=kind, state=state
     )
     return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
 
 
 @router.get("/{media_id}", responses=_MISSING)
-async def get_media(session: SessionDep, owner_id: OwnerDep, media_id: uuid.UUID) -> MediaFileDetail:
+async def get_media(session: SessionDep, principal: MediaReader, media_id: uuid.UUID) -> MediaFileDetail:
     """One file: its state, its job, and what ffprobe found."""
-    return await files.get(session, media_id, owner_id=owner_id)
+    return await files.get(session, media_id, owner_id=principal.user_id)
 
 
 @router.head("/{media_id}/content", include_in_schema=False, response_model=None)
@@ -121,10 +122,14 @@ async def get_media(session: SessionDep, owner_id: OwnerDep, media_id: uuid.UUID
     responses=_file_responses("The file, whole.", *MEDIA_TYPES),
 )
 async def get_media_content(
-    request: Request, session: SessionDep, owner_id: OwnerDep, workspace: WorkspaceDep, media_id: uuid.UUID
+    request: Request,
+    session: SessionDep,
+    principal: MediaReader,
+    workspace: WorkspaceDep,
+    media_id: uuid.UUID,
 ) -> Response:
     """Download the file. Ranges and conditional requests are answered."""
-    download = await files.content(session, workspace, media_id, owner_id=owner_id)
+    download = await files.content(session, workspace, media_id, owner_id=principal.user_id)
     return _sent(request, download, disposition="attachment")
 
 
@@ -136,10 +141,14 @@ async def get_media_content(
     responses=_file_responses("A JPEG, its longest side at most 480 pixels.", "image/jpeg"),
 )
 async def get_media_thumbnail(
-    request: Request, session: SessionDep, owner_id: OwnerDep, workspace: WorkspaceDep, media_id: uuid.UUID
+    request: Request,
+    session: SessionDep,
+    principal: MediaReader,
+    workspace: WorkspaceDep,
+    media_id: uuid.UUID,
 ) -> Response:
     """The file's thumbnail; 404 says why there is none (yet)."""
-    download = await files.thumbnail_of(session, workspace, media_id, owner_id=owner_id)
+    download = await files.thumbnail_of(session, workspace, media_id, owner_id=principal.user_id)
     return _sent(request, download, disposition="inline")
 
 

@@ -25,6 +25,8 @@ def cross_faults(settings: "AppSettings") -> Iterator[Fault]:
     yield from _listening(settings)
     yield from _integrations(settings)
     yield from _celery(settings)
+    if not secret_text(settings.auth.secret_key):
+        yield Fault("SECRET_KEY", "is missing", "at least 32 random characters, or `make up`")
     if settings.media.upload_dir and settings.media.workspace_root is None:
         yield Fault("WORKSPACE_ROOT", "is missing while UPLOAD_DIR is set", "the folder that media lives in")
     if not settings.app_env.is_lenient:
@@ -101,13 +103,10 @@ def _celery(settings: "AppSettings") -> Iterator[Fault]:
 
 def _strict(settings: "AppSettings") -> Iterator[Fault]:
     where = settings.app_env.value
-    secret = secret_text(settings.auth.secret_key)
-    if not secret:
-        yield Fault("SECRET_KEY", f"is missing in {where}", "at least 32 random characters")
-    elif is_weak(secret):
-        yield Fault(
-            "SECRET_KEY", f"is a placeholder or too weak for {where}", "at least 32 random characters"
-        )
+    keys = {"SECRET_KEY": settings.auth.secret_key, "SECRET_KEY_PREVIOUS": settings.auth.secret_key_previous}
+    for name, key in keys.items():
+        if key is not None and is_weak(secret_text(key)):
+            yield Fault(name, f"is a placeholder or too weak for {where}", "at least 32 random characters")
     for name, given in _credentials(settings).items():
         if given and is_placeholder(given):
             yield Fault(name, f"holds a placeholder in {where}", "the real password or secret")

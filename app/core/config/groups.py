@@ -1,7 +1,7 @@
 """The groups of settings: each field with its variables, its default and what it expects."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
@@ -164,10 +164,46 @@ class JobSettings(Group):
 
 
 class AuthSettings(Group):
-    """Secrets that sign what leaves the house."""
+    """Accounts: what signs tokens, how long things hold, and what a password costs."""
 
     secret_key: Annotated[OptionalSecret, Env("SECRET_KEY", "JWT_SECRET_KEY", "JWT_SECRET")] = Field(
         None, description="at least 32 random characters, e.g. from `openssl rand -base64 48`"
+    )
+    secret_key_previous: Annotated[OptionalSecret, Env("SECRET_KEY_PREVIOUS")] = Field(
+        None, description="the SECRET_KEY before this one, so that its tokens hold until they expire"
+    )
+    issuer: Annotated[str, Env("AUTH_ISSUER")] = Field(
+        "holdfast", min_length=1, description="the name in `iss` of tokens"
+    )
+    audience: Annotated[str, Env("AUTH_AUDIENCE")] = Field(
+        "holdfast-api", min_length=1, description="the name in `aud` of tokens"
+    )
+    access_token_seconds: Annotated[PositiveInt, Env("ACCESS_TOKEN_SECONDS")] = Field(
+        900, le=86400, description="seconds that an access token holds, at most 86400"
+    )
+    session_days: Annotated[PositiveInt, Env("SESSION_DAYS")] = Field(
+        30, le=3650, description="days without a refresh after which a session ends"
+    )
+    refresh_grace: Annotated[NonNegativeFloat, Env("REFRESH_GRACE")] = Field(
+        10.0, le=60, description="seconds from 0 to 60 in which a replaced refresh token is no theft"
+    )
+    revocation_seconds: Annotated[NonNegativeFloat, Env("REVOCATION_SECONDS")] = Field(
+        2.0, le=60, description="seconds from 0 to 60 until a revoked session's access tokens end"
+    )
+    mail_token_seconds: Annotated[PositiveInt, Env("MAIL_TOKEN_SECONDS")] = Field(
+        3600, le=604800, description="seconds that a link in a mail holds"
+    )
+    registration: Annotated[bool, Env("REGISTRATION_ENABLED")] = Field(
+        default=True, description="true or false: whether people may register themselves"
+    )
+    require_verified_email: Annotated[bool, Env("REQUIRE_VERIFIED_EMAIL")] = Field(
+        default=True, description="true or false: whether an address must be verified before login"
+    )
+    password_memory: Annotated[int, Env("PASSWORD_HASH_MEMORY")] = Field(
+        65536, ge=1024, le=4194304, description="KiB of memory of one Argon2id hash"
+    )
+    password_passes: Annotated[int, Env("PASSWORD_HASH_PASSES")] = Field(
+        3, ge=1, le=100, description="passes of one Argon2id hash"
     )
 
 
@@ -230,15 +266,30 @@ class MediaSettings(Group):
     )
 
 
+_LIMIT: Final = r"^[1-9]\d{0,8}/(second|minute|hour|day)$"
+
+
 class RateLimitSettings(Group):
     """Requests per window, per address, account and key."""
 
     enabled: Annotated[bool, Env("RATE_LIMIT_ENABLED")] = Field(default=True, description="true or false")
     default: Annotated[str, Env("RATE_LIMIT_DEFAULT")] = Field(
-        "300/minute", pattern=r"^\d+/(second|minute|hour|day)$", description="a limit such as 300/minute"
+        "300/minute", pattern=_LIMIT, description="a limit per address, such as 300/minute"
+    )
+    account: Annotated[str, Env("RATE_LIMIT_ACCOUNT")] = Field(
+        "1200/minute", pattern=_LIMIT, description="a limit per account or API key, such as 1200/minute"
     )
     login: Annotated[str, Env("RATE_LIMIT_LOGIN")] = Field(
-        "10/minute", pattern=r"^\d+/(second|minute|hour|day)$", description="a limit such as 10/minute"
+        "10/minute", pattern=_LIMIT, description="a limit of bad logins per address, such as 10/minute"
+    )
+    registration: Annotated[str, Env("RATE_LIMIT_REGISTER")] = Field(
+        "10/hour", pattern=_LIMIT, description="a limit of registrations per address, such as 10/hour"
+    )
+    reset: Annotated[str, Env("RATE_LIMIT_RESET")] = Field(
+        "10/hour", pattern=_LIMIT, description="a limit of mails asked for per address, such as 10/hour"
+    )
+    idempotency_hours: Annotated[PositiveInt, Env("IDEMPOTENCY_HOURS")] = Field(
+        24, le=720, description="hours that the answer to an Idempotency-Key is kept"
     )
 
 

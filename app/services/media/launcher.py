@@ -6,6 +6,7 @@ offer (Landlock before Linux 5.13, all of Linux's own on macOS) is left out; the
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -14,9 +15,21 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
+
+HINDERED = 125
+"""Exit code where the system was in the way, which another attempt may not meet."""
 
 NOT_STARTED = 126
-NOT_STARTED_PREFIX = "launcher"
+"""Exit code where there is no such program, or it cannot be run."""
+
+PREFIX = "launcher"
+"""How its own words begin, which go with these two codes."""
+
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP)
+
+STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""What ends a service, often sent to each of its processes."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
@@ -59,7 +72,13 @@ def die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
     """End with the worker that asked, even when it is killed; at once where it is gone already."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)
+        give_up(HINDERED, "its worker is gone")
+
+
+def give_up(code: int, words: str) -> NoReturn:
+    """End without the tool and say why."""
+    sys.stderr.write(f"{PREFIX}: {words}")
+    sys.exit(code)
 
 
 def load_libc() -> ctypes.CDLL:
@@ -127,6 +146,8 @@ def main(arguments: list[str]) -> None:
     # Python ignores these two, and what is ignored stays so in the program that follows.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
+    # Its worker alone decides when it ends: half a tool's work looks like half a file.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     os.nice(limits["nice"])
     limit(limits)
     if sys.platform == "linux":
@@ -137,9 +158,11 @@ def main(arguments: list[str]) -> None:
     try:
         os.execv(program, [program, *rest])  # noqa: S606 - an absolute path and a list, without a shell
     except OSError as error:
-        sys.stderr.write(f"{NOT_STARTED_PREFIX}: {error.strerror}")
-        sys.exit(NOT_STARTED)
+        give_up(NOT_STARTED if error.errno in MISSING else HINDERED, str(error.strerror))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except Exception as error:  # noqa: BLE001 - none of it is the tool's, nor the file's
+        give_up(HINDERED, repr(error))

@@ -4,16 +4,17 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.services.media.launcher import NOT_STARTED, NOT_STARTED_PREFIX
+from app.services.media.launcher import HINDERED, NOT_STARTED, PREFIX
 from app.services.media.tools import ToolMissingError
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -23,6 +24,7 @@ THREADS: Final = 2
 
 _NICE: Final = 10
 _READ: Final = 64 * 1024
+_CPU_SLACK: Final = 0.1
 _KEPT_ERRORS: Final = 8 * 1024
 
 
@@ -41,6 +43,35 @@ class ToolFailedError(Exception):
 
 class ToolLimitError(ToolFailedError):
     """The tool went over a limit of time or output and was killed."""
+
+
+class ToolHinderedError(Exception):
+    """The tool could not do its work, and that says nothing of the file: another attempt may do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file that tools are given by its descriptor, under a path that means this very file.
+
+    The walls around a tool let a file through, not a name; and a name comes to mean another file when the
+    same content is stored again, between the moment that the walls go up and the moment that the tool opens it.
+    """
+
+    path: Path
+    descriptor: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[OpenFile]:
+    """Hold a file open for tools. Blocks.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        same = Path(f"/proc/self/fd/{file.fileno()}")
+        # Other systems than Linux have neither these walls nor this path.
+        yield OpenFile(same if same.exists() else path, file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +93,7 @@ async def run_tool(
     arguments: Sequence[str],
     *,
     folder: Path,
-    reads: Path,
+    reads: OpenFile,
     limits: Limits,
     libraries: Sequence[Path] = (),
 ) -> bytes:
@@ -70,25 +101,29 @@ async def run_tool(
 
     Args:
         program: an absolute path, as ``find_tools`` gives it.
-        arguments: never made of what a user sent.
+        arguments: never made of what a user sent; ``reads.path`` names the file.
         folder: the private folder that it works in, and the only one that it may write to.
-        reads: the one file of ours that it may read.
+        reads: the one file of ours that it may read, which it inherits.
         limits: over which it is killed.
         libraries: files and folders of its own that it may read too.
 
     Raises:
         ToolFailedError: it ended with an error.
         ToolLimitError: it went over a limit.
-        ToolMissingError: it could not be started.
+        ToolMissingError: there is no such program.
+        ToolHinderedError: something else ended it, or kept it from its start.
+        OSError: no process could be started.
     """
+    before = _processor_seconds()
     process = await asyncio.create_subprocess_exec(
-        *_launcher(program, folder, [reads, *libraries], limits),
+        *_launcher(program, folder, [reads.path, *libraries], limits),
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
         cwd=folder,
         env=_environment(folder),
+        pass_fds=(reads.descriptor,),
         start_new_session=True,
     )
     try:
@@ -99,6 +134,8 @@ async def run_tool(
         raise ToolLimitError(f"it took longer than {limits.seconds:g} seconds") from error
     finally:
         await _end(process)
+    if code == -signal.SIGKILL and _processor_seconds() - before >= _cpu(limits) - _CPU_SLACK:
+        raise ToolLimitError("it used up its processor time")
     if code != 0:
         raise _failure(program, code, errors)
     return output
@@ -108,14 +145,24 @@ def _launcher(program: Path, folder: Path, readable: Sequence[Path], limits: Lim
     options: Mapping[str, object] = {
         "parent": os.getpid(),
         "nice": _NICE,
-        # All its threads together; the wall clock ends what only waits.
-        "cpu": max(1, int(limits.seconds) * THREADS),
+        "cpu": _cpu(limits),
         "memory": limits.memory,
         "file_size": limits.file_size,
         "readable": [str(path) for path in readable],
         "writable": [str(folder)],
     }
     return [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(options), str(program)]
+
+
+def _cpu(limits: Limits) -> int:
+    """Seconds of processor time of all its threads together; the wall clock ends what only waits."""
+    return max(1, int(limits.seconds) * THREADS)
+
+
+def _processor_seconds() -> float:
+    """What all processes have used that this one has started and seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -173,17 +220,38 @@ async def _end(process: Process) -> None:
 
 _ENDS: Final = {
     -signal.SIGXCPU: "it used up its processor time",
-    -signal.SIGKILL: "it was killed, for it used up its processor time or memory",
     -signal.SIGXFSZ: "it wrote a file that is too large",
 }
+
+_CRASHES: Final = frozenset(
+    -number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
+)
+"""Ends that a hostile file can bring about; any other signal came from outside, as the kernel's when memory ran out."""
+
+_UNSEEN: Final = 255
+"""What asyncio tells of an end that it did not see, and ffmpeg of a signal that it was sent."""
 
 
 def _failure(program: Path, code: int, errors: bytes) -> Exception:
     text = errors.decode(errors="replace").replace("\0", "")
-    if code == NOT_STARTED and text.startswith(NOT_STARTED_PREFIX):
-        return ToolMissingError(f"{program} could not be started{text.removeprefix(NOT_STARTED_PREFIX)}")
+    if hindrance := _hindrance(code, text):
+        return ToolHinderedError(f"{program} was hindered: {hindrance}")
+    if code == NOT_STARTED and text.startswith(PREFIX):
+        return ToolMissingError(f"{program} could not be started{text.removeprefix(PREFIX)}")
     message = _ENDS.get(code) or (f"it crashed by signal {-code}" if code < 0 else _first_line(text))
     return ToolFailedError(message or f"it ended with exit code {code}", text)
+
+
+def _hindrance(code: int, text: str) -> str | None:
+    """What ended the tool, or kept it from its start, that is neither its own nor the file's."""
+    if code < 0 and code not in _ENDS and code not in _CRASHES:
+        return f"signal {-code}"
+    if code == HINDERED and text.startswith(PREFIX):
+        return text
+    if code == _UNSEEN and not text.strip():
+        return f"exit code {code} without a word"
+    # The launcher's Python, which found no memory or no files for its own start.
+    return _first_line(text) if text.startswith("Fatal Python error") else None
 
 
 def _first_line(text: str) -> str:

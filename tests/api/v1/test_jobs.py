@@ -8,13 +8,13 @@ from sqlalchemy import text
 
 from app.core.database import Sessions, transaction
 from app.services.jobs import enqueue, moves
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.workers.kinds import Args
 
 JOBS = "/api/v1/jobs"
 
 
-async def accept(sessions: Sessions, owner_id: uuid.UUID = BUILT_IN_OWNER) -> str:
+async def accept(sessions: Sessions, owner_id: uuid.UUID = OWNER) -> str:
     async with transaction(sessions) as session:
         return str((await enqueue(session, "test.effect", Args(), owner_id=owner_id)).id)
 

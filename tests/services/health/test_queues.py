@@ -12,18 +12,15 @@ from app.core.database import Sessions
 from app.models.job import Job
 from app.schemas.health import QueueResponse
 from app.services.health import details
-from app.services.users import BUILT_IN_OWNER, ensure_built_in_owner
+from tests.accounts import OWNER
 from tests.serving import serve
 
 
 async def add(sessions: Sessions, *rows: tuple[str, str]) -> None:
     """Add jobs of these queues and states."""
     async with sessions.begin() as session:
-        await ensure_built_in_owner(session)
         for queue, state in rows:
-            session.add(
-                Job(id=uuid.uuid4(), owner_id=BUILT_IN_OWNER, kind="k", queue=queue, state=state, args={})
-            )
+            session.add(Job(id=uuid.uuid4(), owner_id=OWNER, kind="k", queue=queue, state=state, args={}))
         await session.flush()
 
 

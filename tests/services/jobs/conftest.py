@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.core.database import Sessions, transaction
 from app.models.job import Job, JobEvent
 from app.services.jobs import enqueue, moves
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.services.jobs.shapes import Accept, Do, HistoryOf, RowOf, Take
 from tests.workers import kinds
 
@@ -22,7 +22,7 @@ def accept(sessions: Sessions) -> Accept:
 
     async def accept(kind: str = "test.effect", **options: Any) -> uuid.UUID:
         async with transaction(sessions) as session:
-            job = await enqueue(session, kind, kinds.Args(), **({"owner_id": BUILT_IN_OWNER} | options))
+            job = await enqueue(session, kind, kinds.Args(), **({"owner_id": OWNER} | options))
         return job.id
 
     return accept

@@ -12,8 +12,8 @@ from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.services.jobs import Doorbell, Publisher, enqueue
 from app.services.unit_of_work import unit_of_work
-from app.services.users import BUILT_IN_OWNER
 from app.supervision.state import free_port
+from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import redis_server, state_folder
 from tests.workers.kinds import Args
@@ -35,7 +35,7 @@ async def test_workers_are_told_after_the_commit(
 ) -> None:
     doorbell = doorbell_of(settings)
     async with unit_of_work(sessions, doorbell) as session:
-        await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
+        await enqueue(session, "test.effect", Args(), owner_id=OWNER)
         assert await redis.llen("default") == 0
     await doorbell.aclose()
     assert await redis.llen("default") == 1
@@ -48,7 +48,7 @@ async def test_nobody_is_told_of_what_was_rolled_back(
 
     async def request() -> None:
         async with unit_of_work(sessions, doorbell) as session:
-            await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
+            await enqueue(session, "test.effect", Args(), owner_id=OWNER)
             raise RuntimeError("the request fails")
 
     with pytest.raises(RuntimeError, match="the request fails"):
@@ -88,7 +88,7 @@ async def test_without_a_broker_a_job_is_accepted_all_the_same(away: AppSettings
     """Bounded by the one second that closing waits, here with a generous margin for a busy machine."""
     doorbell, began = doorbell_of(away), time.monotonic()
     async with unit_of_work(sessions, doorbell) as session:
-        job = await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
+        job = await enqueue(session, "test.effect", Args(), owner_id=OWNER)
     await doorbell.aclose()
     assert time.monotonic() - began < 10
     async with sessions() as session:

@@ -9,13 +9,13 @@ from app.models.job import Job, JobEvent
 from app.models.schedule_slot import ScheduleSlot
 from app.services.jobs import cancel_job, enqueue
 from app.services.jobs.pruning import prune_jobs, prune_slots
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.workers.kinds import Args
 
 
 async def ended_job(session: AsyncSession, days: float) -> Job:
-    job = await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
-    await cancel_job(session, job.id, owner_id=BUILT_IN_OWNER)
+    job = await enqueue(session, "test.effect", Args(), owner_id=OWNER)
+    await cancel_job(session, job.id, owner_id=OWNER)
     ended = func.now() - literal(timedelta(days=days))
     await session.execute(update(Job).where(Job.id == job.id).values(finished_at=ended))
     return job
@@ -24,7 +24,7 @@ async def ended_job(session: AsyncSession, days: float) -> Job:
 async def test_jobs_that_ended_long_ago_go_with_their_events(session: AsyncSession) -> None:
     await ended_job(session, 31)
     recent = await ended_job(session, 29)
-    waiting = await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
+    waiting = await enqueue(session, "test.effect", Args(), owner_id=OWNER)
     assert await prune_jobs(session, days=30, limit=10) == 1
     assert set(await session.scalars(select(Job.id))) == {recent.id, waiting.id}
     assert set(await session.scalars(select(JobEvent.job_id))) == {recent.id, waiting.id}

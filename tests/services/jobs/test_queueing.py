@@ -13,7 +13,7 @@ from app.models.job import Job, JobState
 from app.services.jobs import enqueue, job
 from app.services.jobs.doorbell import queues_to_ring
 from app.services.jobs.registry import kind_of, known_kinds
-from app.services.users import BUILT_IN_OWNER
+from tests.accounts import OWNER
 from tests.services.jobs.shapes import Accept, HistoryOf, RowOf
 from tests.workers.kinds import Args
 
@@ -38,7 +38,7 @@ async def test_an_accepted_job_is_queued_with_its_arguments(
 async def test_a_rolled_back_request_leaves_no_job(sessions: Sessions) -> None:
     async def request() -> None:
         async with sessions() as session, session.begin():
-            await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
+            await enqueue(session, "test.effect", Args(), owner_id=OWNER)
             raise RuntimeError("the request fails")
 
     with pytest.raises(RuntimeError, match="the request fails"):
@@ -54,24 +54,24 @@ async def test_a_job_remembers_the_request_that_asked_for_it(accept: Accept, row
 
 async def test_an_unknown_kind_is_refused(session: AsyncSession) -> None:
     with pytest.raises(LookupError, match=r"no\.such"):
-        await enqueue(session, "no.such", {}, owner_id=BUILT_IN_OWNER)
+        await enqueue(session, "no.such", {}, owner_id=OWNER)
 
 
 async def test_arguments_that_do_not_fit_are_refused(session: AsyncSession) -> None:
     with pytest.raises(pydantic.ValidationError, match="seconds"):
-        await enqueue(session, "test.effect", {"seconds": "soon"}, owner_id=BUILT_IN_OWNER)
+        await enqueue(session, "test.effect", {"seconds": "soon"}, owner_id=OWNER)
 
 
 async def test_the_queue_is_noted_to_be_rung_once(session: AsyncSession) -> None:
     for _ in range(2):
-        await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER)
+        await enqueue(session, "test.effect", Args(), owner_id=OWNER)
     assert queues_to_ring(session) == {"default"}
     assert queues_to_ring(session) == set()
 
 
 async def test_a_job_for_later_is_not_rung_for(session: AsyncSession) -> None:
     later = (await session.execute(select(func.now() + func.make_interval(0, 0, 0, 1)))).scalar_one()
-    accepted = await enqueue(session, "test.effect", Args(), owner_id=BUILT_IN_OWNER, run_at=later)
+    accepted = await enqueue(session, "test.effect", Args(), owner_id=OWNER, run_at=later)
     assert accepted.run_at == later
     assert queues_to_ring(session) == set()
 

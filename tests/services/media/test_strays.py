@@ -13,8 +13,8 @@ from app.core.database import Sessions, transaction
 from app.models.media_file import MediaFile
 from app.services.media import strays
 from app.services.media.strays import AGE, Reading, remove_strays
-from app.services.users import BUILT_IN_OWNER
 from app.services.workspace import Workspace
+from tests.accounts import OWNER
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_files_and_thumbnails_of_rows_stay(
     async with transaction(sessions) as session:
         session.add(
             MediaFile(
-                owner_id=BUILT_IN_OWNER,
+                owner_id=OWNER,
                 name="a.mp4",
                 size=4,
                 sha256=file,

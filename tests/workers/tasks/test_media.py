@@ -16,11 +16,11 @@ from app.services.jobs import JobFailed, RunningJob
 from app.services.media import intake
 from app.services.media.process import Outcome, process
 from app.services.media.types import Kind
-from app.services.users import BUILT_IN_OWNER
 from app.services.workspace import Workspace
 from app.services.workspace.incoming import HEAD
 from app.workers.tasks import media as task
 from app.workers.tasks.media import MediaArgs, process_media
+from tests.accounts import OWNER
 from tests.samples import Samples, behind_id3, jpeg_size, playlist
 
 
@@ -47,9 +47,7 @@ Upload = Callable[[bytes], Awaitable[uuid.UUID]]
 def upload(sessions: Sessions, workspace: Workspace) -> Upload:
     async def run(data: bytes) -> uuid.UUID:
         async with transaction(sessions) as session:
-            media = await intake.accept(
-                session, workspace, Bytes(data, "a.mp4"), owner_id=BUILT_IN_OWNER, limit=2**30
-            )
+            media = await intake.accept(session, workspace, Bytes(data, "a.mp4"), owner_id=OWNER, limit=2**30)
         return media.id
 
     return run
@@ -58,7 +56,7 @@ def upload(sessions: Sessions, workspace: Workspace) -> Upload:
 def running(settings: AppSettings, sessions: Sessions) -> RunningJob:
     return RunningJob(
         id=uuid.uuid4(),
-        owner_id=BUILT_IN_OWNER,
+        owner_id=OWNER,
         attempt=1,
         settings=settings,
         sessions=sessions,

@@ -1,0 +1,139 @@
+"""Who asks: the credential of a request, and the scopes that routes ask for.
+
+A route takes one of the aliases below; the scopes stand in the OpenAPI document, and the errors 401 and 403
+with them.
+"""
+
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
+
+from app.api.deps import state_of
+from app.core import context
+from app.exceptions.base import ForbiddenException, UnauthorizedException
+from app.services.auth import csrf
+from app.services.auth.gate import KEY_PREFIX
+from app.services.auth.principal import Principal
+from app.services.auth.scopes import DESCRIPTIONS, Scope
+from app.services.auth.tokens import InvalidTokenError
+
+ACCESS_COOKIE: Final = "holdfast_access"
+TOKEN_PATH: Final = "/api/v1/auth/token"  # noqa: S105 - a path
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+
+_bearer = OAuth2PasswordBearer(
+    TOKEN_PATH,
+    scheme_name="bearer",
+    scopes={str(scope): text for scope, text in DESCRIPTIONS.items()},
+    description="An access token, or an API key in its place.",
+    auto_error=False,
+)
+_key = APIKeyHeader(name="X-API-Key", scheme_name="api_key", auto_error=False)
+_cookie = APIKeyCookie(
+    name=ACCESS_COOKIE,
+    scheme_name="cookie",
+    description=f"Of a login in cookie mode. What changes something needs `{csrf.HEADER}` too.",
+    auto_error=False,
+)
+
+
+async def authenticate(
+    request: Request,
+    asked: SecurityScopes,
+    bearer: Annotated[str | None, Depends(_bearer)],
+    key: Annotated[str | None, Depends(_key)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Principal:
+    """The principal of the request's credential. A bearer token comes first, then a key, then a cookie.
+
+    Raises:
+        UnauthorizedException: there is no credential, or it is not valid.
+        ForbiddenException: it lacks a scope, or a request by cookie its CSRF token.
+    """
+    principal = await _principal(request, bearer, key, cookie)
+    context.user_id.set(str(principal.user_id))
+    missing = [scope for scope in asked.scopes if scope not in principal.scopes]
+    if missing:
+        raise _missing(principal, missing)
+    return principal
+
+
+async def _principal(request: Request, bearer: str | None, key: str | None, cookie: str | None) -> Principal:
+    gate = state_of(request)["gate"]
+    try:
+        if bearer is not None:
+            return await (gate.by_api_key(bearer) if bearer.startswith(KEY_PREFIX) else gate.by_token(bearer))
+        if key is not None:
+            return await gate.by_api_key(key)
+        if cookie is not None:
+            principal = await gate.by_token(cookie)
+            require_csrf(request, principal)
+            return principal
+    except InvalidTokenError as error:
+        raise UnauthorizedException(
+            "The credential is not valid: it is malformed, has expired or was revoked. Log in again.",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        ) from error
+    raise UnauthorizedException(
+        "Log in and send the access token as `Authorization: Bearer ...`, or an API key as `X-API-Key`.",
+        headers=CHALLENGE,
+    )
+
+
+def require_csrf(request: Request, principal: Principal) -> None:
+    """See that a request by cookie was made by our own front end.
+
+    Raises:
+        ForbiddenException: it changes something and lacks the session's token, or comes from elsewhere.
+    """
+    if request.method in SAFE:
+        return
+    state = state_of(request)
+    origin = request.headers.get("origin")
+    if origin is not None and not _is_ours(request, origin):
+        raise ForbiddenException(f"Requests by cookie are not accepted from {origin[:100]}.")
+    given = request.headers.get(csrf.HEADER, "")
+    if principal.session_id is None or not csrf.is_csrf_token(state["keys"], principal.session_id, given):
+        raise ForbiddenException(
+            f"A request by cookie needs the header {csrf.HEADER} with the token that the login answered with."
+        )
+
+
+def _is_ours(request: Request, origin: str) -> bool:
+    allowed = state_of(request)["settings"].server.cors_origins
+    return urlsplit(origin).netloc == request.url.netloc or origin in allowed
+
+
+def _missing(principal: Principal, scopes: list[str]) -> ForbiddenException:
+    details = {"missing_scopes": scopes}
+    if principal.password_change_required:
+        return ForbiddenException(
+            "Change the one-time password first (POST /api/v1/auth/password).", details=details
+        )
+    return ForbiddenException(
+        f"The credential lacks {', '.join(scopes)}.",
+        details=details,
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'},
+    )
+
+
+def needs(*scopes: Scope) -> Any:
+    """The dependency on a principal that has these scopes."""
+    return Security(authenticate, scopes=[str(scope) for scope in scopes])
+
+
+AccountReader = Annotated[Principal, needs(Scope.ACCOUNT_READ)]
+AccountWriter = Annotated[Principal, needs(Scope.ACCOUNT_WRITE)]
+JobsReader = Annotated[Principal, needs(Scope.JOBS_READ)]
+JobsWriter = Annotated[Principal, needs(Scope.JOBS_WRITE)]
+MediaReader = Annotated[Principal, needs(Scope.MEDIA_READ)]
+MediaWriter = Annotated[Principal, needs(Scope.MEDIA_WRITE)]
+UsersAdmin = Annotated[Principal, needs(Scope.USERS_ADMIN)]
+AuditReader = Annotated[Principal, needs(Scope.AUDIT_READ)]
+SystemReader = Annotated[Principal, needs(Scope.SYSTEM_READ)]

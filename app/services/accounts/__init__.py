@@ -1,0 +1,1 @@
+"""What accounts ask for that reaches beyond them: registration, mail, export, deletion."""

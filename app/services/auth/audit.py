@@ -1,0 +1,75 @@
+"""The audit log: one row for each security event, written in the transaction of what it speaks of."""
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import context
+from app.models.audit_event import AuditEvent
+from app.services.auth.origin import Origin
+from app.services.auth.principal import Principal
+
+
+class Event(StrEnum):
+    """What is written down."""
+
+    REGISTERED = "account.registered"
+    EMAIL_VERIFIED = "account.email_verified"
+    CREATED = "account.created"
+    UPDATED = "account.updated"
+    ROLE_CHANGED = "account.role_changed"
+    DISABLED = "account.disabled"
+    ENABLED = "account.enabled"
+    DELETION_ASKED = "account.deletion_asked"
+    DELETED = "account.deleted"
+    EXPORT_ASKED = "account.export_asked"
+    LOGIN = "login.succeeded"
+    LOGIN_FAILED = "login.failed"
+    LOGIN_LIMITED = "login.limited"
+    LOGOUT = "session.ended"
+    SESSION_REVOKED = "session.revoked"
+    SESSIONS_REVOKED = "session.all_revoked"
+    REFRESH_REUSED = "session.refresh_reused"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - an event's name
+    PASSWORD_RESET_ASKED = "password.reset_asked"  # noqa: S105 - an event's name
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - an event's name
+    KEY_CREATED = "api_key.created"
+    KEY_REVOKED = "api_key.revoked"
+
+
+async def record(
+    session: AsyncSession,
+    event: Event,
+    *,
+    user_id: uuid.UUID | None = None,
+    by: Principal | None = None,
+    origin: Origin | None = None,
+    **details: Any,
+) -> None:
+    """Write an event down; it is there if, and only if, the transaction commits.
+
+    Args:
+        session: the transaction.
+        event: what happened.
+        user_id: the account that it happened to; that of the principal where it is not given.
+        by: who did it, where that is known.
+        origin: from where.
+        details: JSON-like, for people; never a secret.
+    """
+    origin = origin or Origin()
+    session.add(
+        AuditEvent(
+            event=event,
+            user_id=user_id or (by.user_id if by else None),
+            actor_id=by.user_id if by else None,
+            session_id=by.session_id if by else None,
+            api_key_id=by.api_key_id if by else None,
+            address=origin.address,
+            user_agent=origin.user_agent,
+            request_id=context.request_id.get(),
+            details=details,
+        )
+    )
+    await session.flush()

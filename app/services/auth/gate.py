@@ -1,0 +1,154 @@
+"""Lets in who has a valid credential.
+
+A signature alone would let in those whose session was revoked a moment ago, and a query at every request
+costs more than all else at the door. So each process remembers what it read for ``REVOCATION_SECONDS``.
+"""
+
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Select, and_, func, or_, select, update
+
+from app.core.config.groups import AuthSettings
+from app.core.database import Sessions, transaction
+from app.core.security import digest
+from app.models.api_key import ApiKey
+from app.models.session import Session
+from app.models.user import User, UserRole
+from app.services.auth.principal import Principal
+from app.services.auth.scopes import BEFORE_PASSWORD_CHANGE, ROLE_SCOPES, Scope, key_scopes
+from app.services.auth.tokens import InvalidTokenError, Tokens
+
+REMEMBERED: Final = 10_000
+"""Credentials that one process remembers."""
+
+KEY_PREFIX: Final = "hfk_"
+KEY_LENGTH: Final = 47
+"""Characters of an API key: the prefix and 32 random bytes in base64url."""
+
+_USED_EVERY: Final = timedelta(minutes=1)
+"""How exactly the last use of an API key is known."""
+
+_ALIVE: Final = and_(User.disabled_at.is_(None), User.deleted_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    principal: Principal
+    until: float
+
+
+class Gate:
+    """Turns credentials into principals.
+
+    Args:
+        tokens: verifies access tokens.
+        sessions: where a credential's standing is read.
+        auth: for how long what was read holds.
+    """
+
+    def __init__(self, tokens: Tokens, sessions: Sessions, auth: AuthSettings) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._seconds = auth.revocation_seconds
+        self._remembered: OrderedDict[Hashable, _Remembered] = OrderedDict()
+
+    async def by_token(self, token: str) -> Principal:
+        """The principal of an access token.
+
+        Raises:
+            InvalidTokenError: it is not valid, or its session or account does not hold any more.
+            SQLAlchemyError: its standing cannot be read.
+        """
+        claims = self._tokens.verify(token)
+        assert claims.session_id is not None  # noqa: S101 - access tokens have one; this tells the type checker
+        key = (claims.session_id, claims.user_id)
+        known = self._recall(key)
+        return known or self._remember(key, await self._session(claims.session_id, claims.user_id))
+
+    async def by_api_key(self, text: str) -> Principal:
+        """The principal of an API key.
+
+        Raises:
+            InvalidTokenError: it is none, has expired or was revoked, or its account does not hold any more.
+            SQLAlchemyError: its standing cannot be read.
+        """
+        if len(text) != KEY_LENGTH or not text.startswith(KEY_PREFIX):
+            raise InvalidTokenError("not an API key")
+        hashed = digest(text)
+        known = self._recall(hashed)
+        return known or self._remember(hashed, await self._api_key(hashed))
+
+    def forget(self, *, session_id: uuid.UUID | None = None, user_id: uuid.UUID | None = None) -> None:
+        """Read a session's or an account's standing anew at its next request to this process."""
+        for key, entry in list(self._remembered.items()):
+            principal = entry.principal
+            if user_id == principal.user_id or (session_id and session_id == principal.session_id):
+                del self._remembered[key]
+
+    def _recall(self, key: Hashable) -> Principal | None:
+        entry = self._remembered.get(key)
+        return entry.principal if entry and entry.until > time.monotonic() else None
+
+    def _remember(self, key: Hashable, principal: Principal | None) -> Principal:
+        if principal is None:
+            # Not remembered: a stranger's guesses would push out those who may come in.
+            self._remembered.pop(key, None)
+            raise InvalidTokenError("revoked, expired or unknown")
+        self._remembered[key] = _Remembered(principal, time.monotonic() + self._seconds)
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+        return principal
+
+    async def _session(self, session_id: uuid.UUID, user_id: uuid.UUID) -> Principal | None:
+        row = await self._one(
+            select(User.role, User.password_change_required)
+            .join(Session, Session.user_id == User.id)
+            .where(Session.id == session_id, User.id == user_id, _ALIVE)
+            .where(Session.revoked_at.is_(None), Session.expires_at > func.now())
+        )
+        if row is None:
+            return None
+        role = UserRole(row.role)
+        scopes = ROLE_SCOPES[role]
+        if row.password_change_required:
+            scopes &= BEFORE_PASSWORD_CHANGE
+        return Principal(
+            user_id,
+            role,
+            scopes,
+            session_id=session_id,
+            password_change_required=row.password_change_required,
+        )
+
+    async def _api_key(self, hashed: str) -> Principal | None:
+        row = await self._one(
+            select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.last_used_at, User.role)
+            .join(User, User.id == ApiKey.user_id)
+            .where(ApiKey.key_hash == hashed, _ALIVE, ApiKey.revoked_at.is_(None))
+            .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
+        )
+        if row is None:
+            return None
+        await self._used(row.id)
+        role = UserRole(row.role)
+        # What the key was given, and its account's role still allows.
+        scopes = key_scopes(role) & {scope for scope in Scope if scope in row.scopes}
+        return Principal(row.user_id, role, scopes, api_key_id=row.id)
+
+    async def _used(self, key_id: uuid.UUID) -> None:
+        stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _USED_EVERY)
+        async with transaction(self._sessions) as session:
+            await session.execute(
+                update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=func.now())
+            )
+
+    async def _one(self, statement: Select[*tuple[Any, ...]]) -> Any:
+        async with transaction(self._sessions) as session:
+            return (await session.execute(statement)).one_or_none()

@@ -1,0 +1,63 @@
+"""Password hashes: Argon2id in threads, as many at once as memory allows."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from app.core.config.groups import AuthSettings
+
+T = TypeVar("T")
+
+AT_ONCE: Final = 2
+"""Hashes that one process computes at a time; each takes ``PASSWORD_HASH_MEMORY``."""
+
+SHORTEST: Final = 10
+LONGEST: Final = 256
+"""Characters of a password. Length is what counts (NIST SP 800-63B, section 5.1.1)."""
+
+
+class Passwords:
+    """Hashes and verifies.
+
+    Args:
+        auth: memory and passes of one hash; stored hashes made with less are renewed at the next login.
+    """
+
+    def __init__(self, auth: AuthSettings) -> None:
+        hasher = Argon2Hasher(time_cost=auth.password_passes, memory_cost=auth.password_memory, parallelism=1)
+        self._hash = PasswordHash((hasher,))
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._dummy: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """The hash to store, in PHC form."""
+        return await self._in_thread(self._hash.hash, password)
+
+    async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
+        """Whether a password fits, and a new hash to store where the old one was made with less.
+
+        Without a stored hash the same work is done and the answer is no, so that time does not tell.
+        """
+        if stored is None:
+            if self._dummy is None:
+                self._dummy = await self.hash("a password that nobody has")
+            await self._in_thread(self._verify, password, self._dummy)
+            return False, None
+        return await self._in_thread(self._verify, password, stored)
+
+    def _verify(self, password: str, stored: str) -> tuple[bool, str | None]:
+        try:
+            return self._hash.verify_and_update(password, stored)
+        except UnknownHashError:
+            return False, None
+
+    async def _in_thread(self, work: Callable[..., T], *given: str) -> T:
+        if self._limiter is None:
+            # Belongs to the event loop, which is not there when the application is made.
+            self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        return await anyio.to_thread.run_sync(work, *given, limiter=self._limiter)
