@@ -4,7 +4,16 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 T = TypeVar("T")
 
@@ -24,6 +33,16 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment in UTC, written with a trailing ``Z`` (RFC 3339)."""
+
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""Text that PostgreSQL can hold: without the character NUL."""
+
+Shown = Annotated[
+    SecretStr,
+    PlainSerializer(SecretStr.get_secret_value, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
+"""A secret that an answer shows once; masked wherever else it is written."""
 
 
 class BaseSchema(BaseModel):
@@ -47,6 +66,13 @@ class PaginatedResponse(BaseSchema, Generic[T]):
     total: int = Field(ge=0, description="How many there are on all pages.")
     page: int = Field(ge=1, description="This page, from 1.")
     page_size: int = Field(ge=1, description="The most items of a page.")
+
+
+class CursorPage(BaseSchema, Generic[T]):
+    """A part of a list that is too long, or grows too fast, to be counted."""
+
+    items: list[T]
+    next: str | None = Field(description="To be given as `cursor` for the part after this; none at the end.")
 
 
 class ErrorBody(BaseSchema):

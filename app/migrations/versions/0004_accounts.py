@@ -30,7 +30,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION refuse_change()")
     op.drop_index("ix_users_role", "users")
     for name in ("ck_users_role", "ck_users_email_lower"):
-        op.drop_constraint(name, "users", type_="check")
+        op.drop_constraint(op.f(name), "users", type_="check")
     for column in (
         "name",
         "role",
@@ -136,8 +136,9 @@ def _create_audit_log() -> None:
         sa.Column("details", postgresql.JSONB(), nullable=False, server_default=sa.text("'{}'::jsonb")),
         sa.PrimaryKeyConstraint("id", name="pk_audit_log"),
     )
-    op.create_index("ix_audit_log_user_id", "audit_log", ["user_id", "id"])
-    op.create_index("ix_audit_log_event", "audit_log", ["event", "id"])
+    op.create_index("ix_audit_log_created_at", "audit_log", ["created_at", "id"])
+    op.create_index("ix_audit_log_user_id", "audit_log", ["user_id", "created_at", "id"])
+    op.create_index("ix_audit_log_event", "audit_log", ["event", "created_at", "id"])
     op.execute(
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ "
         "BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
