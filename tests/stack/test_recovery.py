@@ -29,7 +29,8 @@ def test_kill_9_of_any_process_loses_nothing_that_was_accepted(stack: Stack, vid
     job = stack.wait_job(uploaded["job_id"], "succeeded", "failed")
     assert job["state"] == "succeeded", job
     again = stack.upload(video)
-    assert stack.wait_job(again["job_id"], "succeeded", "failed")["state"] == "succeeded"
+    job = stack.wait_job(again["job_id"], "succeeded", "failed")
+    assert job["state"] == "succeeded", job
 
 
 def test_kill_9_of_a_worker_child_loses_nothing(stack: Stack, video: Path) -> None:
@@ -38,7 +39,8 @@ def test_kill_9_of_a_worker_child_loses_nothing(stack: Stack, video: Path) -> No
     for child in children:
         child.kill()
     for accepted in uploaded:
-        assert stack.wait_job(accepted["job_id"], "succeeded", "failed")["state"] == "succeeded"
+        job = stack.wait_job(accepted["job_id"], "succeeded", "failed")
+        assert job["state"] == "succeeded", job
 
 
 def test_rolling_api_under_keep_alive_load_fails_no_request(stack: Stack) -> None:
@@ -82,7 +84,8 @@ def test_without_redis_uploads_are_accepted_and_run_after_its_return(stack: Stac
         assert stack.client.get("/health").status_code == 200
     finally:
         stack.supervisorctl("start", "redis")
-    assert stack.wait_job(uploaded["job_id"], "succeeded", "failed")["state"] == "succeeded"
+    job = stack.wait_job(uploaded["job_id"], "succeeded", "failed")
+    assert job["state"] == "succeeded", job
 
 
 def test_without_postgresql_the_answer_is_503_in_the_error_form(stack: Stack) -> None:

@@ -45,11 +45,12 @@ def one_of_ours(fresh_database: str, redis_url: str) -> Iterator[Stack]:
 class SlowUpload(threading.Thread):
     """An upload whose body takes about five seconds; keeps the raw answer."""
 
-    def __init__(self, port: int, content: bytes) -> None:
+    def __init__(self, stack: Stack, content: bytes) -> None:
         super().__init__()
         self.answer = b""
         self.begun = threading.Event()
-        self._port = port
+        self._port = stack.port
+        self._credential = stack.client.headers["Authorization"]
         self._content = content
 
     def run(self) -> None:
@@ -58,6 +59,7 @@ class SlowUpload(threading.Thread):
         with socket.create_connection(("127.0.0.1", self._port), timeout=30) as connection:
             head = (
                 "POST /api/v1/media?filename=film.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Authorization: {self._credential}\r\n"
                 f"Content-Type: video/mp4\r\nContent-Length: {len(self._content)}\r\n\r\n"
             )
             connection.sendall(head.encode())
@@ -76,7 +78,7 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
     stack.start()
     job_id = await accept_nap(sessions, seconds=60)
     stack.wait_job(job_id, "running")
-    upload = SlowUpload(stack.port, video.read_bytes())
+    upload = SlowUpload(stack, video.read_bytes())
     upload.start()
     assert upload.begun.wait(10)
     members = stack.members()
@@ -96,7 +98,8 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
     stack.start()
     job = stack.wait_job(job_id, "running")
     assert job["attempt"] == 2
-    assert stack.wait_job(accepted["job_id"], "succeeded", "failed")["state"] == "succeeded"
+    job = stack.wait_job(accepted["job_id"], "succeeded", "failed")
+    assert job["state"] == "succeeded", job
     assert all(isinstance(line, dict) for line in stack.lines())
 
 
