@@ -6,6 +6,7 @@ nothing of the application. It answers on its standard output with one line of J
 ``problem``, a JPEG behind it. A traceback is a fault of the installation, never of the picture.
 """
 
+import errno
 import io
 import json
 import sys
@@ -41,6 +42,18 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 QUALITY = 82
+
+# What a hostile picture can bring about is not among them, such as EINVAL by a place to seek to.
+SYSTEM = (
+    errno.EACCES,
+    errno.EAGAIN,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOENT,
+    errno.EPERM,
+    errno.ESTALE,
+)
 
 
 class NoDecoderError(Exception):
@@ -143,6 +156,8 @@ def problem_of(error: BaseException) -> dict[str, str]:
     if isinstance(error, UnidentifiedImageError):
         # Its own words hold the path.
         return {"problem": "broken", "said": "no picture was found in it"}
+    if isinstance(error, OSError) and error.errno in SYSTEM:
+        return {"problem": "system", "said": str(error)}
     return {"problem": "broken", "said": str(error)}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.services.media.probe import Probe, UnreadableError
-from app.services.media.run import Limits, ToolFailedError, run_tool
+from app.services.media.run import Limits, OpenFile, ToolFailedError, ToolHinderedError, run_tool
 from app.services.media.thumbnail import LONGEST_SIDE
 from app.services.media.tools import ToolMissingError
 from app.services.media.types import Kind, MediaType
@@ -38,11 +38,11 @@ class NoDecoderError(Exception):
     """The Pillow at hand was built without what this type of picture needs."""
 
 
-async def read(path: Path, media_type: MediaType, *, folder: Path, limits: Limits) -> tuple[Probe, bytes]:
+async def read(file: OpenFile, media_type: MediaType, *, folder: Path, limits: Limits) -> tuple[Probe, bytes]:
     """What a picture holds, and its thumbnail, a JPEG.
 
     Args:
-        path: the file, absolute.
+        file: the picture.
         media_type: one of ``FORMATS``.
         folder: the private folder of the reader.
         limits: of the reader.
@@ -52,24 +52,33 @@ async def read(path: Path, media_type: MediaType, *, folder: Path, limits: Limit
         NoDecoderError: another tool must be tried.
         ToolFailedError: it is damaged or went over a limit.
         ToolMissingError: Pillow or Python cannot be started.
+        ToolHinderedError: the system was in the way.
     """
     program, libraries = _interpreter(), _libraries()
-    options = [str(path), FORMATS[media_type.mime], str(LONGEST_SIDE), str(MAXIMUM_PIXELS)]
+    options = [str(file.path), FORMATS[media_type.mime], str(LONGEST_SIDE), str(MAXIMUM_PIXELS)]
     try:
         output = await run_tool(
             program,
             ["-I", "-S", "-B", str(READER), str(libraries), *options],
             folder=folder,
-            reads=path,
+            reads=file,
             libraries=[READER, libraries],
             limits=limits,
         )
     except ToolFailedError as error:
-        if "Traceback" in error.errors:
-            raise ToolMissingError(f"Pillow cannot be used: {error.errors.splitlines()[-1]}") from error
-        raise
+        raise _fault(error) from error
     line, _, picture = output.partition(b"\n")
     return _probe(json.loads(line)), picture
+
+
+def _fault(error: ToolFailedError) -> Exception:
+    """A traceback is never the picture's fault; where nothing is missing, another attempt may go well."""
+    if "Traceback" not in error.errors:
+        return error
+    last = error.errors.splitlines()[-1]
+    if last.startswith(("ImportError", "ModuleNotFoundError")):
+        return ToolMissingError(f"Pillow cannot be used: {last}")
+    return ToolHinderedError(f"Pillow was hindered: {last}")
 
 
 def _interpreter() -> Path:
@@ -110,4 +119,6 @@ def _problem(answer: Mapping[str, Any]) -> Exception:
             return UnreadableError("Reading the file was given up: it needs too much memory.")
         case "decoder":
             return NoDecoderError()
+        case "system":
+            return ToolHinderedError(f"Pillow was hindered: {answer['said']}")
     return ToolFailedError(str(answer["said"]).replace("\0", ""))

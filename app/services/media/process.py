@@ -1,5 +1,8 @@
 """From a stored file to what is known of it: Pillow for pictures, ffprobe and ffmpeg for all else."""
 
+import errno
+import hashlib
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +15,15 @@ from app.core.config.groups import MediaSettings
 from app.services.media import pictures, thumbnail
 from app.services.media import probe as probing
 from app.services.media.probe import Probe, UnreadableError
-from app.services.media.run import Limits, ToolFailedError, ToolLimitError, run_tool
+from app.services.media.run import (
+    Limits,
+    OpenFile,
+    ToolFailedError,
+    ToolHinderedError,
+    ToolLimitError,
+    held_open,
+    run_tool,
+)
 from app.services.media.tools import MediaTools
 from app.services.media.types import Kind, MediaType
 from app.services.workspace import Workspace
@@ -22,8 +33,18 @@ Report = Callable[[float, str], Awaitable[object]]
 
 _EMPTY: Final = b""
 
+_SHUT: Final = tuple(
+    os.strerror(number)
+    for number in (errno.EACCES, errno.ENOENT, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ESTALE)
+)
+"""Last words of a tool that the system let read nothing."""
+
 Made = tuple[Probe, bytes, str | None]
 """What a file holds, its thumbnail (empty: none), and why there is none where one was due."""
+
+
+class StoredFileError(Exception):
+    """The storage gives back another content than it was given; the next upload of that content mends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +86,32 @@ async def process(bench: Bench, key: str, media_type: MediaType, report: Report)
 
     Raises:
         UnreadableError: the file is broken or hostile; the message is for its owner.
-        ToolMissingError: a tool cannot be started.
+        ToolMissingError: there is no such tool.
+        ToolHinderedError: something else than the file kept a tool from its work.
+        StoredFileError: the stored file is no longer what was accepted.
         InsufficientStorageException: the workspace takes no file.
         OSError: the stored file cannot be read.
     """
     # Absolute, for the tools work in a folder of their own.
     path = bench.workspace.path(key).absolute()
-    with bench.workspace.work_folder() as folder:
+    with held_open(path) as file, bench.workspace.work_folder() as folder:
         await report(0.1, "probe")
-        work = Work(bench, path, media_type, folder.absolute())
-        found, picture, note = await _made(work, report)
+        work = Work(bench, file, media_type, folder.absolute())
+        try:
+            found, picture, note = await _made(work, report)
+        except UnreadableError:
+            await anyio.to_thread.run_sync(_require_intact, file, key, abandon_on_cancel=True)
+            raise
         stored = await bench.workspace.keep(picture) if picture else None
     return Outcome(found, stored.key if stored else None, note)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One file on the bench: where it is, what its first bytes said, and the folder to work in."""
+    """One file on the bench: held open, what its first bytes said, and the folder to work in."""
 
     bench: Bench
-    path: Path
+    file: OpenFile
     media_type: MediaType
     folder: Path
 
@@ -95,12 +122,12 @@ async def _made(work: Work, report: Report) -> Made:
         limits = work.bench.limits(pictures.OUTPUT_LIMIT)
         try:
             found, picture = await pictures.read(
-                work.path, work.media_type, folder=work.folder, limits=limits
+                work.file, work.media_type, folder=work.folder, limits=limits
             )
         except pictures.NoDecoderError:
             pass
         except ToolFailedError as error:
-            raise UnreadableError(_reason(work, error)) from error
+            raise _judged(work, error) from error
         else:
             return found, picture, None
     tools = work.bench.find_tools()
@@ -110,13 +137,13 @@ async def _made(work: Work, report: Report) -> Made:
 
 
 async def _probe(work: Work, ffprobe: Path) -> Probe:
-    head = await anyio.to_thread.run_sync(_head, work.path)
-    options = probing.arguments(work.path, work.media_type)
+    head = await anyio.to_thread.run_sync(_head, work.file.path)
+    options = probing.arguments(work.file.path, work.media_type)
     limits = work.bench.limits(probing.OUTPUT_LIMIT)
     try:
-        output = await run_tool(ffprobe, options, folder=work.folder, reads=work.path, limits=limits)
+        output = await run_tool(ffprobe, options, folder=work.folder, reads=work.file, limits=limits)
     except ToolFailedError as error:
-        raise UnreadableError(_reason(work, error)) from error
+        raise _judged(work, error) from error
     return probing.parse(output, work.media_type, head)
 
 
@@ -124,11 +151,11 @@ async def _thumbnail(work: Work, ffmpeg: Path, probe: Probe) -> tuple[bytes, str
     if probe.picture is None:
         return _EMPTY, None
     limits = work.bench.limits(thumbnail.OUTPUT_LIMIT)
-    run = partial(run_tool, ffmpeg, folder=work.folder, reads=work.path, limits=limits)
+    run = partial(run_tool, ffmpeg, folder=work.folder, reads=work.file, limits=limits)
     failure = ToolFailedError("no frame was found")
     for at in thumbnail.positions(probe):
         try:
-            if picture := await run(thumbnail.arguments(work.path, work.media_type, probe, at=at)):
+            if picture := await run(thumbnail.arguments(work.file.path, work.media_type, probe, at=at)):
                 return picture, None
         except ToolLimitError as error:
             failure = error
@@ -137,18 +164,39 @@ async def _thumbnail(work: Work, ffmpeg: Path, probe: Probe) -> tuple[bytes, str
             failure = error
     if thumbnail.missing_decoder(failure):
         return _EMPTY, "The installed ffmpeg cannot decode this kind of picture."
-    if probe.kind is Kind.AUDIO:
+    judged = _judged(work, failure)
+    if probe.kind is Kind.AUDIO and isinstance(judged, UnreadableError):
         return _EMPTY, "The cover picture cannot be read."
-    raise UnreadableError(_reason(work, failure)) from failure
+    raise judged from failure
+
+
+def _judged(work: Work, error: ToolFailedError) -> UnreadableError | ToolHinderedError:
+    """Whether it is the file's fault that a tool failed; what it is not may go well next time."""
+    if str(error).endswith(_SHUT):
+        return ToolHinderedError(str(error))
+    return UnreadableError(_reason(work, error))
 
 
 def _reason(work: Work, error: ToolFailedError) -> str:
     if isinstance(error, ToolLimitError):
         return f"Reading the file was given up: {error}."
-    said = str(error).replace(f"file:{work.path}", "the file").replace(str(work.path), "the file")[:300]
+    path = str(work.file.path)
+    said = str(error).replace(f"file:{path}", "the file").replace(path, "the file")[:300]
     return f"The file cannot be read as {work.media_type.mime}; it is damaged or not what it seems ({said})."
 
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD)
+
+
+def _require_intact(file: OpenFile, key: str) -> None:
+    """Make sure that it is their own file that its owners are told is damaged.
+
+    Raises:
+        StoredFileError: it is another.
+        OSError: it cannot be read.
+    """
+    with file.path.open("rb") as stored:
+        if hashlib.file_digest(stored, "sha256").hexdigest() != key:
+            raise StoredFileError(f"The stored file {key} is damaged.")

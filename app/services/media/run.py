@@ -53,8 +53,8 @@ class ToolHinderedError(Exception):
 class OpenFile:
     """A file that tools are given by its descriptor, under a path that means this very file.
 
-    The walls around a tool let a file through, not a name; and a name comes to mean another file when the
-    same content is stored again, between the moment that the walls go up and the moment that the tool opens it.
+    The walls around a tool let a file through, not a name. When the same content is stored again, its name
+    comes to mean another file, which may be after the walls went up and before the tool opens it.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class OpenFile:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[OpenFile]:
+def held_open(path: Path) -> Iterator[OpenFile]:
     """Hold a file open for tools. Blocks.
 
     Raises:
@@ -226,7 +226,7 @@ _ENDS: Final = {
 _CRASHES: Final = frozenset(
     -number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
 )
-"""Ends that a hostile file can bring about; any other signal came from outside, as the kernel's when memory ran out."""
+"""Ends that a hostile file can bring about; any other signal came from outside, as where memory ran out."""
 
 _UNSEEN: Final = 255
 """What asyncio tells of an end that it did not see, and ffmpeg of a signal that it was sent."""

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from app.services.media.run import Limits, run_tool
+from app.services.media.run import Limits, held_open, run_tool
 
 SCRIPT = 'echo $$ > "$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; exec sleep 600'
 
@@ -12,8 +12,8 @@ SCRIPT = 'echo $$ > "$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; exec sleep 
 def main(folder: Path, source: Path) -> None:
     """Run it."""
     limits = Limits(seconds=600, memory=512 * 2**20, output=1024, file_size=1024)
-    tool = run_tool(Path("/bin/sh"), ["-c", SCRIPT], folder=folder, reads=source, limits=limits)
-    asyncio.run(tool)
+    with held_open(source) as reads:
+        asyncio.run(run_tool(Path("/bin/sh"), ["-c", SCRIPT], folder=folder, reads=reads, limits=limits))
 
 
 if __name__ == "__main__":

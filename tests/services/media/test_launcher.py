@@ -179,9 +179,11 @@ def test_all_is_in_place_before_the_tool_starts(
 ) -> None:
     library = kernel(5)
     restored: list[int] = []
+    blocked: list[int] = []
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(os, "getppid", os.getpid)
     monkeypatch.setattr(signal, "signal", lambda number, _handler: restored.append(number))
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda _how, numbers: blocked.extend(numbers))
 
     def replaced(program: str, arguments: list[str]) -> None:
         assert limits
@@ -195,6 +197,7 @@ def test_all_is_in_place_before_the_tool_starts(
         launcher.main([json.dumps(LIMITS), "/bin/tool", "-a", "b"])
     assert caught.value.args == ("/bin/tool", ["/bin/tool", "-a", "b"])
     assert signal.SIGPIPE in restored
+    assert signal.SIGTERM in blocked
 
 
 def test_other_systems_get_what_they_know(
@@ -203,6 +206,7 @@ def test_other_systems_get_what_they_know(
     library = kernel(5)
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)
     with pytest.raises(SystemExit) as caught:
         launcher.main([json.dumps(LIMITS), "/nonexistent/tool"])
     assert caught.value.code == launcher.NOT_STARTED
@@ -218,15 +222,22 @@ def test_a_tool_whose_worker_died_before_it_could_listen_does_not_start() -> Non
         check=False,
         timeout=60,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+    assert (done.returncode, done.stdout) == (launcher.HINDERED, b"")
+    assert done.stderr == b"launcher: its worker is gone"
 
 
-def test_it_stops_itself_where_its_parent_is_another(
-    kernel: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def end(code: int) -> None:
-        raise Replaced(code)
+def test_its_own_faults_are_not_taken_for_the_tools() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", LAUNCHER, "{}", "/bin/echo", "started"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (launcher.HINDERED, b"")
+    assert done.stderr.startswith(b"launcher: KeyError")
 
-    monkeypatch.setattr(os, "_exit", end)
-    with pytest.raises(Replaced):
+
+def test_it_stops_itself_where_its_parent_is_another(kernel: Callable[[int], Any]) -> None:
+    with pytest.raises(SystemExit) as caught:
         launcher.die_with_parent(kernel(5), parent=-1)
+    assert caught.value.code == launcher.HINDERED

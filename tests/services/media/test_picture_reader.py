@@ -1,5 +1,6 @@
 """The reader's parts, in this process. What it does behind its walls is seen in ``test_pictures.py``."""
 
+import errno
 import io
 import json
 import sys
@@ -76,6 +77,10 @@ def test_a_pillow_built_without_a_format_says_so(monkeypatch: pytest.MonkeyPatch
         (MemoryError(), "memory"),
         (OSError("decoder tiff_lzw not available"), "decoder"),
         (UnidentifiedImageError("/private/path"), "broken"),
+        (OSError("image file is truncated"), "broken"),
+        (OSError(errno.EINVAL, "Invalid argument"), "broken"),
+        (OSError(errno.EIO, "Input/output error"), "system"),
+        (PermissionError(errno.EACCES, "Permission denied"), "system"),
     ],
 )
 def test_each_error_has_its_answer(error: Exception, problem: str) -> None:

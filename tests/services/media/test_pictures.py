@@ -11,7 +11,14 @@ from PIL import Image
 
 from app.services.media import launcher, pictures
 from app.services.media.probe import Probe, UnreadableError
-from app.services.media.run import Limits, ToolFailedError, ToolLimitError, run_tool
+from app.services.media.run import (
+    Limits,
+    ToolFailedError,
+    ToolHinderedError,
+    ToolLimitError,
+    held_open,
+    run_tool,
+)
 from app.services.media.tools import ToolMissingError
 from app.services.media.types import MEDIA_TYPES, Kind, MediaType, sniff
 from app.services.workspace.incoming import HEAD
@@ -35,7 +42,8 @@ def read(tmp_path: Path) -> Read:
     ) -> tuple[Probe, bytes]:
         path = tmp_path / "picture"
         path.write_bytes(data)
-        return await pictures.read(path, media_type or sniff(data[:HEAD]), folder=folder, limits=limits)
+        with held_open(path) as file:
+            return await pictures.read(file, media_type or sniff(data[:HEAD]), folder=folder, limits=limits)
 
     return run
 
@@ -242,13 +250,13 @@ async def test_the_reader_reads_no_file_but_its_picture_and_its_libraries(
     assert launcher.landlock_version() > 0
 
     async def astray(program: Path, arguments: list[str], **options: Any) -> bytes:
-        path = str(options["reads"])
+        path = str(options["reads"].path)
         return await run_tool(
             program, [str(other) if each == path else each for each in arguments], **options
         )
 
     monkeypatch.setattr(pictures, "run_tool", astray)
-    with pytest.raises(ToolFailedError, match="Permission denied"):
+    with pytest.raises(ToolHinderedError, match="Permission denied"):
         await read(drawn("PNG"))
 
 
@@ -265,6 +273,18 @@ async def test_a_pillow_that_cannot_be_loaded_is_no_fault_of_the_picture(
 ) -> None:
     monkeypatch.setattr(pictures, "_libraries", lambda: tmp_path / "none")
     with pytest.raises(ToolMissingError, match="No module named 'PIL'"):
+        await read(drawn("PNG"))
+
+
+async def test_a_pillow_that_fails_to_load_for_want_of_memory_is_tried_again(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **_options: Any) -> bytes:
+        words = "Traceback (most recent call last):\n  import PIL\nMemoryError\n"
+        raise ToolFailedError("Traceback (most recent call last):", words)
+
+    monkeypatch.setattr(pictures, "run_tool", fail)
+    with pytest.raises(ToolHinderedError, match="MemoryError"):
         await read(drawn("PNG"))
 
 

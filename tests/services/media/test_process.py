@@ -1,16 +1,19 @@
 """Real files through the real tools."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from app.services.media import pictures
 from app.services.media.process import Bench, Outcome, process
-from app.services.media.tools import missing_decoders
+from app.services.media.tools import MediaTools, missing_decoders
 from app.services.media.types import MEDIA_TYPES, Kind
 from tests.samples import Samples, behind_id3, drawn, jpeg_size, png
-from tests.services.media.processing import Processed
+from tests.services.media.processing import Processed, ignore
 
 
 def thumbnail(bench: Bench, outcome: Outcome) -> bytes:
@@ -147,6 +150,33 @@ async def test_broken_cover_art_does_not_spoil_a_song(samples: Samples, processe
 async def test_running_it_again_gives_the_same(samples: Samples, processed: Processed) -> None:
     data = samples.data("clip.mp4")
     assert await processed(data) == await processed(data)
+
+
+SLOW_TO_OPEN = """#!/bin/sh
+mkdir "$HOME/walled"
+until [ -e "$HOME/stored" ]; do sleep 0.01; done
+for last; do :; done
+true <"${last#file:}" || exit 1
+echo '{"format": {}, "streams": [{"codec_type": "audio", "sample_rate": "8000"}]}'
+"""
+
+
+async def test_a_file_that_is_stored_again_while_a_tool_starts_is_still_read(
+    bench: Bench, samples: Samples, tmp_path: Path
+) -> None:
+    """The walls let files through, not names: a second upload of a content must not shut out the first."""
+    tool = tmp_path / "tool"
+    tool.write_text(SLOW_TO_OPEN)
+    tool.chmod(0o755)
+    slow = replace(bench, find_tools=lambda: MediaTools(tool, tool))
+    stored = await bench.workspace.keep(samples.data("tone.mp3"))
+    task = asyncio.create_task(process(slow, stored.key, MEDIA_TYPES["audio/mpeg"], ignore))
+    with anyio.fail_after(60):
+        while not (walled := list(bench.workspace.temporary.glob("work-*/walled"))):
+            await anyio.sleep(0.01)
+    await bench.workspace.keep(samples.data("tone.mp3"))
+    walled[0].with_name("stored").touch()
+    assert (await task).probe.kind is Kind.AUDIO
 
 
 async def test_nothing_is_left_of_the_work(bench: Bench, samples: Samples, processed: Processed) -> None:

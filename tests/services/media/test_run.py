@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -13,8 +14,15 @@ import anyio
 import psutil
 import pytest
 
-from app.services.media import launcher
-from app.services.media.run import Limits, ToolFailedError, ToolLimitError, run_tool
+from app.services.media import launcher, run
+from app.services.media.run import (
+    Limits,
+    ToolFailedError,
+    ToolHinderedError,
+    ToolLimitError,
+    held_open,
+    run_tool,
+)
 from app.services.media.tools import ToolMissingError
 
 MIB = 1024 * 1024
@@ -42,9 +50,9 @@ def source(tmp_path: Path) -> Path:
 
 
 async def shell(script: str, folder: Path, source: Path, limits: Limits = LIMITS) -> str:
-    output = await run_tool(
-        SHELL, ["-c", script, "sh", str(source)], folder=folder, reads=source, limits=limits
-    )
+    with held_open(source) as reads:
+        arguments = ["-c", script, "sh", str(reads.path)]
+        output = await run_tool(SHELL, arguments, folder=folder, reads=reads, limits=limits)
     return output.decode()
 
 
@@ -66,6 +74,28 @@ async def test_an_error_without_words_is_told_by_its_exit_code(folder: Path, sou
 async def test_a_crash_is_told_by_its_signal(folder: Path, source: Path) -> None:
     with pytest.raises(ToolFailedError, match="signal 11"):
         await shell("kill -SEGV $$", folder, source)
+
+
+async def test_a_kill_from_outside_is_no_fault_of_the_file(folder: Path, source: Path) -> None:
+    with pytest.raises(ToolHinderedError, match="signal 9"):
+        await shell("kill -KILL $$", folder, source)
+
+
+async def test_an_end_that_nobody_saw_is_no_fault_of_the_file(folder: Path, source: Path) -> None:
+    with pytest.raises(ToolHinderedError, match="without a word"):
+        await shell("exit 255", folder, source)
+
+
+async def test_a_python_that_cannot_start_is_no_fault_of_the_file(folder: Path, source: Path) -> None:
+    with pytest.raises(ToolHinderedError, match="Fatal Python error: out of memory"):
+        await shell("echo 'Fatal Python error: out of memory' >&2; exit 1", folder, source)
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM"])
+async def test_what_stops_a_service_leaves_its_tools_to_their_worker(
+    folder: Path, source: Path, name: str
+) -> None:
+    assert await shell(f"kill -{name} $$; echo still there", folder, source) == "still there\n"
 
 
 async def test_only_the_end_of_many_words_is_kept(folder: Path, source: Path) -> None:
@@ -95,6 +125,15 @@ async def test_too_much_processor_time_ends_it(folder: Path, source: Path) -> No
         await shell("while :; do :; done & while :; do :; done & while :; do :; done", folder, source, limits)
 
 
+async def test_the_limit_of_processor_time_is_told_from_other_kills(
+    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One second, the least that can be set, so that the wall clock has no part in it.
+    monkeypatch.setattr(run, "THREADS", 0)
+    with pytest.raises(ToolLimitError, match="processor time"):
+        await shell("while :; do :; done", folder, source)
+
+
 async def test_too_much_memory_ends_it(folder: Path, source: Path) -> None:
     with pytest.raises(ToolFailedError, match="MemoryError"):
         await python(f"bytearray({1024 * MIB})", folder, source)
@@ -104,7 +143,8 @@ async def python(code: str, folder: Path, source: Path, limits: Limits = LIMITS)
     program = Path(sys.executable).resolve()
     # Its own library may be anywhere; the wall lets a tool's neighbours be read.
     quiet = ["-I", "-S", "-c", f"import sys\ntry:\n {code}\nexcept BaseException as e: sys.exit(repr(e))"]
-    output = await run_tool(program, quiet, folder=folder, reads=source, limits=limits)
+    with held_open(source) as reads:
+        output = await run_tool(program, quiet, folder=folder, reads=reads, limits=limits)
     return output.decode()
 
 
@@ -140,8 +180,21 @@ async def test_it_inherits_no_file_of_ours(folder: Path, source: Path) -> None:
 
 
 async def test_a_program_that_is_none_is_a_missing_tool(folder: Path, source: Path) -> None:
-    with pytest.raises(ToolMissingError, match="could not be started: No such file"):
-        await run_tool(folder / "none", [], folder=folder, reads=source, limits=LIMITS)
+    with (
+        held_open(source) as reads,
+        pytest.raises(ToolMissingError, match="could not be started: No such file"),
+    ):
+        await run_tool(folder / "none", [], folder=folder, reads=reads, limits=LIMITS)
+
+
+@on_linux
+async def test_a_program_that_is_just_being_replaced_is_not_missing(
+    folder: Path, source: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "tool"
+    shutil.copy(SHELL, program)
+    with program.open("ab"), held_open(source) as reads, pytest.raises(ToolHinderedError, match="busy"):
+        await run_tool(program, [], folder=folder, reads=reads, limits=LIMITS)
 
 
 @confined

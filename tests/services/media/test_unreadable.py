@@ -9,10 +9,11 @@ import pytest
 from app.core.config.groups import MediaSettings
 from app.services.media import probe
 from app.services.media.probe import UnreadableError
-from app.services.media.process import Bench, process
-from app.services.media.run import ToolLimitError, run_tool
+from app.services.media.process import Bench, StoredFileError, process
+from app.services.media.run import ToolFailedError, ToolHinderedError, ToolLimitError, run_tool
 from app.services.media.tools import MediaTools, ToolMissingError
-from app.services.media.types import MEDIA_TYPES
+from app.services.media.types import MEDIA_TYPES, sniff
+from app.services.workspace.incoming import HEAD
 from tests.samples import Samples, behind_id3, playlist
 from tests.services.media.processing import Processed, ignore
 
@@ -143,3 +144,29 @@ async def test_a_missing_tool_is_no_fault_of_the_file(bench: Bench, samples: Sam
 async def test_a_missing_object_is_no_fault_of_the_file(bench: Bench) -> None:
     with pytest.raises(FileNotFoundError):
         await process(bench, "ab" * 32, MEDIA_TYPES["video/mp4"], ignore)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "tone.mp3", "picture.jpg"])
+async def test_a_file_that_the_system_lets_no_tool_open_is_not_called_damaged(
+    bench: Bench, samples: Samples, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def shut(_program: Path, _arguments: Any, **options: Any) -> bytes:
+        raise ToolFailedError(f"file:{options['reads'].path}: Too many open files")
+
+    monkeypatch.setattr("app.services.media.process.run_tool", shut)
+    monkeypatch.setattr("app.services.media.pictures.run_tool", shut)
+    stored = await bench.workspace.keep(samples.data(name))
+    with pytest.raises(ToolHinderedError):
+        await process(bench, stored.key, sniff(samples.data(name)[:HEAD]), ignore)
+
+
+async def test_a_file_that_the_storage_has_spoilt_is_not_laid_to_its_owner(
+    bench: Bench, samples: Samples
+) -> None:
+    stored = await bench.workspace.keep(samples.data("clip.mp4"))
+    bench.workspace.path(stored.key).write_bytes(samples.data("truncated.mp4"))
+    with pytest.raises(StoredFileError):
+        await process(bench, stored.key, MEDIA_TYPES["video/mp4"], ignore)
+    await bench.workspace.keep(samples.data("clip.mp4"))
+    outcome = await process(bench, stored.key, MEDIA_TYPES["video/mp4"], ignore)
+    assert outcome.thumbnail_key is not None

@@ -15,6 +15,7 @@ from app.models.media_file import MediaFile
 from app.services.jobs import JobFailed, RunningJob
 from app.services.media import intake
 from app.services.media.process import Outcome, process
+from app.services.media.run import ToolHinderedError
 from app.services.media.types import Kind
 from app.services.workspace import Workspace
 from app.services.workspace.incoming import HEAD
@@ -181,6 +182,18 @@ async def test_a_picture_needs_no_ffmpeg(
     media_id = await upload(samples.data("picture.jpg"))
     result = await run(without_tools(settings), sessions, media_id)
     assert result["thumbnail"] is True
+
+
+async def test_a_tool_that_something_else_killed_is_no_end_of_the_job(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload, tmp_path: Path
+) -> None:
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -KILL $$\n")
+    killed.chmod(0o755)
+    media = settings.media.model_copy(update={"ffprobe": str(killed)})
+    media_id = await upload(samples.data("clip.mp4"))
+    with pytest.raises(ToolHinderedError):
+        await run(settings.model_copy(update={"media": media}), sessions, media_id)
 
 
 def without_tools(settings: AppSettings) -> AppSettings:
