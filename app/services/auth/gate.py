@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import Select, and_, event, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config.groups import AuthSettings
 from app.core.database import Sessions, transaction
@@ -21,7 +22,7 @@ from app.models.api_key import ApiKey
 from app.models.session import Session
 from app.models.user import User, UserRole
 from app.services.auth.principal import Principal
-from app.services.auth.scopes import BEFORE_PASSWORD_CHANGE, ROLE_SCOPES, Scope, key_scopes
+from app.services.auth.scopes import Scope, key_scopes, session_scopes
 from app.services.auth.tokens import InvalidTokenError, Tokens
 
 REMEMBERED: Final = 10_000
@@ -91,6 +92,23 @@ class Gate:
             if user_id == principal.user_id or (session_id and session_id == principal.session_id):
                 del self._remembered[key]
 
+    def forget_after(
+        self,
+        session: AsyncSession,
+        user_id: uuid.UUID | None = None,
+        *,
+        session_id: uuid.UUID | None = None,
+    ) -> None:
+        """Forget an account or a session once a transaction has committed.
+
+        Any sooner, and a request could remember the old standing again.
+        """
+
+        def forget(_session: object) -> None:
+            self.forget(user_id=user_id, session_id=session_id)
+
+        event.listen(session.sync_session, "after_commit", forget, once=True)
+
     def _recall(self, key: Hashable) -> Principal | None:
         entry = self._remembered.get(key)
         return entry.principal if entry and entry.until > time.monotonic() else None
@@ -115,16 +133,13 @@ class Gate:
         )
         if row is None:
             return None
-        role = UserRole(row.role)
-        scopes = ROLE_SCOPES[role]
-        if row.password_change_required:
-            scopes &= BEFORE_PASSWORD_CHANGE
+        role, must_change = UserRole(row.role), row.password_change_required
         return Principal(
             user_id,
             role,
-            scopes,
+            session_scopes(role, password_change_required=must_change),
             session_id=session_id,
-            password_change_required=row.password_change_required,
+            password_change_required=must_change,
         )
 
     async def _api_key(self, hashed: str) -> Principal | None:

@@ -51,3 +51,9 @@ BEFORE_PASSWORD_CHANGE: Final = frozenset({Scope.ACCOUNT_READ, Scope.ACCOUNT_WRI
 def key_scopes(role: UserRole) -> frozenset[Scope]:
     """The scopes that API keys of an account of this role may have."""
     return ROLE_SCOPES[role] - SESSION_ONLY
+
+
+def session_scopes(role: UserRole, *, password_change_required: bool) -> frozenset[Scope]:
+    """What a login of an account of this role may do."""
+    scopes = ROLE_SCOPES[role]
+    return scopes & BEFORE_PASSWORD_CHANGE if password_change_required else scopes
