@@ -30,6 +30,8 @@ class User(Identified, Timestamped, Base):
 
     email: Mapped[str] = mapped_column(String(320), unique=True)
     """In lower case; a deleted account's is replaced, so that the address is free again."""
+    pending_email: Mapped[str | None] = mapped_column(String(320))
+    """What `email` becomes once somebody has followed the link in a mail to it."""
     name: Mapped[str] = mapped_column(String(200), server_default=text("''"), default="")
     role: Mapped[str] = mapped_column(String(16), server_default=text("'user'"), default=UserRole.USER)
     password_hash: Mapped[str | None] = mapped_column(String(256))

@@ -32,6 +32,7 @@ def downgrade() -> None:
     for name in ("ck_users_role", "ck_users_email_lower"):
         op.drop_constraint(op.f(name), "users", type_="check")
     for column in (
+        "pending_email",
         "name",
         "role",
         "password_hash",
@@ -52,6 +53,7 @@ def downgrade() -> None:
 def _extend_users() -> None:
     op.execute("UPDATE users SET email = lower(email)")
     op.alter_column("users", "email", type_=sa.String(320))
+    op.add_column("users", sa.Column("pending_email", sa.String(320)))
     op.add_column("users", sa.Column("name", sa.String(200), nullable=False, server_default=sa.text("''")))
     op.add_column("users", sa.Column("role", sa.String(16), nullable=False, server_default=sa.text("'user'")))
     op.add_column("users", sa.Column("password_hash", sa.String(256)))
