@@ -1,5 +1,7 @@
 """Password hashes: Argon2id in threads, as many at once as memory allows."""
 
+import os
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -32,7 +34,7 @@ class Passwords:
         hasher = Argon2Hasher(time_cost=auth.password_passes, memory_cost=auth.password_memory, parallelism=1)
         self._hash = PasswordHash((hasher,))
         self._limiter: anyio.CapacityLimiter | None = None
-        self._dummy: str | None = None
+        self._dummy = _nobodys(auth)
 
     async def hash(self, password: str) -> str:
         """The hash to store, in PHC form."""
@@ -43,12 +45,8 @@ class Passwords:
 
         Without a stored hash the same work is done and the answer is no, so that time does not tell.
         """
-        if stored is None:
-            if self._dummy is None:
-                self._dummy = await self.hash("a password that nobody has")
-            await self._in_thread(self._verify, password, self._dummy)
-            return False, None
-        return await self._in_thread(self._verify, password, stored)
+        correct, renewed = await self._in_thread(self._verify, password, stored or self._dummy)
+        return (correct, renewed) if stored else (False, None)
 
     def _verify(self, password: str, stored: str) -> tuple[bool, str | None]:
         try:
@@ -61,3 +59,9 @@ class Passwords:
             # Belongs to the event loop, which is not there when the application is made.
             self._limiter = anyio.CapacityLimiter(AT_ONCE)
         return await anyio.to_thread.run_sync(work, *given, limiter=self._limiter)
+
+
+def _nobodys(auth: AuthSettings) -> str:
+    """A hash in PHC form that no password has, and that costs as much to verify as those of people."""
+    salt, hashed = (b64encode(os.urandom(size)).decode().rstrip("=") for size in (16, 32))
+    return f"$argon2id$v=19$m={auth.password_memory},t={auth.password_passes},p=1${salt}${hashed}"

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.exceptions.base import NotFoundException
 from app.models.session import Session
@@ -29,7 +30,7 @@ class Reason(StrEnum):
     DELETED = "deleted"
 
 
-def open_sessions(user_id: uuid.UUID) -> ColumnElement[bool]:
+def open_sessions(user_id: uuid.UUID | InstrumentedAttribute[uuid.UUID]) -> ColumnElement[bool]:
     """The condition on an account's sessions that still hold."""
     return and_(
         Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > func.clock_timestamp()
