@@ -17,6 +17,7 @@ from app.core import config
 from app.core.config import AppSettings
 from app.core.database import check_pool_budget, create_engine, create_sessions
 from app.core.drain import Drain
+from app.core.limits import Counters
 from app.core.logging import setup_logging
 from app.core.redis import create_redis
 from app.core.security import KeyRing
@@ -24,6 +25,7 @@ from app.exceptions.handlers import install_handlers
 from app.middleware import middleware
 from app.services.auth.gate import Gate
 from app.services.auth.passwords import Passwords
+from app.services.auth.throttle import Throttle
 from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
@@ -76,6 +78,9 @@ def lifespan(
             stack.push_async_callback(redis.aclose)
             doorbell = Doorbell(create_celery(lambda: configuration(settings)))
             stack.push_async_callback(doorbell.aclose)
+            limits = settings.rate_limit
+            counters = Counters.from_settings(settings.redis, limits, settings.server.api_processes)
+            stack.push_async_callback(counters.aclose)
             workspace = Workspace.from_settings(settings)
             health = Health(settings, engine, redis, workspace, drain)
             stack.push_async_callback(health.aclose)
@@ -98,6 +103,8 @@ def lifespan(
                 tokens=tokens,
                 passwords=Passwords(settings.auth),
                 gate=Gate(tokens, sessions, settings.auth),
+                counters=counters,
+                throttle=Throttle(counters, sessions, keys, limits),
             )
 
     return opened

@@ -11,10 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.core.drain import Drain
+from app.core.limits import Counters
 from app.core.security import KeyRing
 from app.services.auth.gate import Gate
 from app.services.auth.origin import ADDRESS_LENGTH, USER_AGENT_LENGTH, Origin
 from app.services.auth.passwords import Passwords
+from app.services.auth.throttle import Throttle
 from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
@@ -41,6 +43,8 @@ class State(TypedDict):
     tokens: Tokens
     passwords: Passwords
     gate: Gate
+    counters: Counters
+    throttle: Throttle
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,6 +288,9 @@ class RateLimitSettings(Group):
     reset: Annotated[str, Env("RATE_LIMIT_RESET")] = Field(
         "10/hour", pattern=_LIMIT, description="a limit of mails asked for per address, such as 10/hour"
     )
+    patience: Annotated[Seconds, Env("RATE_LIMIT_PATIENCE")] = Field(
+        0.05, le=10, description="seconds to wait for Redis, at most 10, before a process counts alone"
+    )
     idempotency_hours: Annotated[PositiveInt, Env("IDEMPOTENCY_HOURS")] = Field(
         24, le=720, description="hours that the answer to an Idempotency-Key is kept"
     )
