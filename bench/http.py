@@ -6,6 +6,7 @@ Rounds alternate, so that both see the same machine.
 import asyncio
 import os
 import platform
+import secrets
 import statistics
 import sys
 import tempfile
@@ -54,6 +55,8 @@ def whole() -> FastAPI:
         "STATE_DIR": tempfile.gettempdir(),
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "REDIS_URL": "redis://127.0.0.1:1",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "RATE_LIMIT_DEFAULT": "999999999/second",
     }
     return create_app(load_settings(values, directory=Path("/nonexistent")))
 
@@ -88,12 +91,12 @@ async def server(which: str, socket: str) -> AsyncIterator[psutil.Process]:
         await process.wait()
 
 
-async def connection(socket: str, until: float) -> int:
+async def connection(socket: str, until: float, request: bytes = REQUEST) -> int:
     """Requests answered on one keep-alive connection."""
     reader, writer = await asyncio.open_unix_connection(socket)
     done = 0
     while time.monotonic() < until:
-        writer.write(REQUEST)
+        writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.decode())
@@ -104,10 +107,12 @@ async def connection(socket: str, until: float) -> int:
     return done
 
 
-async def measure(socket: str, process: psutil.Process, seconds: float = SECONDS) -> tuple[float, float]:
+async def measure(
+    socket: str, process: psutil.Process, seconds: float = SECONDS, *, request: bytes = REQUEST
+) -> tuple[float, float]:
     """Requests per second, and microseconds of the server's CPU for each, which other load hardly changes."""
     until, before = time.monotonic() + seconds, sum(process.cpu_times()[:2])
-    count = sum(await asyncio.gather(*(connection(socket, until) for _ in range(CONNECTIONS))))
+    count = sum(await asyncio.gather(*(connection(socket, until, request) for _ in range(CONNECTIONS))))
     return count / seconds, (sum(process.cpu_times()[:2]) - before) / count * 1e6
 
 

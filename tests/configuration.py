@@ -8,6 +8,18 @@ NOWHERE = Path("/nonexistent")
 """A folder without ``.env``, so that a developer's own settings never reach a test."""
 
 
+SECRET_KEY = "7d0c2a9f41e8b6357d0c2a9f41e8b635tests"
+"""Of every test's settings and processes, so that tokens made by one hold in the other."""
+
+PATIENT = {
+    "PASSWORD_HASH_MEMORY": "1024",
+    "PASSWORD_HASH_PASSES": "1",
+    "RATE_LIMIT_DEFAULT": "1000000/minute",
+    "RATE_LIMIT_ACCOUNT": "1000000/minute",
+}
+"""Tests hash many passwords and send many requests from one address."""
+
+
 def make_settings(folder: Path, database_url: str, redis_url: str, **values: str) -> AppSettings:
     """Settings of a test: its own folders and addresses, then what it asks for."""
     environment = {
@@ -15,13 +27,8 @@ def make_settings(folder: Path, database_url: str, redis_url: str, **values: str
         "STATE_DIR": str(folder),
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        "SECRET_KEY": "7d0c2a9f41e8b6357d0c2a9f41e8b635tests",
+        "SECRET_KEY": SECRET_KEY,
         "DATABASE_POOL_SIZE": "5",
         "WORKSPACE_MINIMUM_FREE": "0",
-        # Tests hash many passwords and send many requests from one address.
-        "PASSWORD_HASH_MEMORY": "1024",
-        "PASSWORD_HASH_PASSES": "1",
-        "RATE_LIMIT_DEFAULT": "1000000/minute",
-        "RATE_LIMIT_ACCOUNT": "1000000/minute",
     }
-    return load_settings(environment | values, directory=NOWHERE)
+    return load_settings(environment | PATIENT | values, directory=NOWHERE)

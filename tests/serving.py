@@ -24,12 +24,15 @@ async def serve(
     drain: Drain | None = None,
     client: str = "127.0.0.1",
     app: FastAPI | None = None,
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application of its own, seen by it under the given address."""
+    """A client of an application of its own, seen by it at this address, with these headers."""
     app = app or create_app(settings, drain=drain)
     async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
         transport = httpx.ASGITransport(manager.app, client=(client, 50000), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as http:
             yield http
 
 

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from app.core.config import AppSettings, ConfigurationError, Fault, load_settings
 from app.server import __main__ as main
+from tests.configuration import SECRET_KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 60
@@ -33,7 +34,8 @@ def port() -> int:
 
 
 def variables(folder: Path, port: int) -> dict[str, str]:
-    return AWAY | {"STATE_DIR": str(folder), "HOST": "127.0.0.1", "PORT": str(port), "APP_ENV": "testing"}
+    own = {"STATE_DIR": str(folder), "HOST": "127.0.0.1", "PORT": str(port), "APP_ENV": "testing"}
+    return AWAY | own | {"SECRET_KEY": SECRET_KEY}
 
 
 def command(folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -34,7 +34,7 @@ from app.services.media.tools import ToolMissingError, find_tools, missing_decod
 from app.supervision import control
 from app.supervision.embedded.account import unprivileged_account
 from app.supervision.embedded.binaries import ServerMissingError, find_postgres, find_redis
-from app.supervision.state import State, is_free
+from app.supervision.state import SECRET_KEY, State, is_free
 
 GIB = 1024**3
 EMBEDDED_ADDRESSES = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
@@ -86,11 +86,11 @@ def _configuration() -> tuple[list[Finding], AppSettings | None]:
     given = given_values()
     findings = list(_misspelt(given))
     embedded = State.chosen(given).embedded_servers(given)
-    later = {EMBEDDED_ADDRESSES[name] for name in embedded}
+    later = {SECRET_KEY, *(EMBEDDED_ADDRESSES[name] for name in embedded)}
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        # The addresses of embedded servers come with the first start; their absence before it is no fault.
+        # The first start makes a secret, and addresses of embedded servers; before it they may be absent.
         real = [fault for fault in error.faults if fault.problem != "is missing" or fault.name not in later]
         findings += [Finding(fault.name, fault.problem, f"set it to {fault.expected}") for fault in real]
         return findings, None

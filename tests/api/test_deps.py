@@ -1,27 +1,20 @@
 """What routes ask for."""
 
-import uuid
-
 import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.api.deps import OwnerDep, PageDep, SessionDep
+from app.api.deps import PageDep, SessionDep
 from app.core.config import AppSettings
 from app.exceptions import ConflictException
 from app.main import create_app
 from app.models.user import User
-from tests.accounts import OWNER
 from tests.serving import serve
 
 
 def with_routes(app: FastAPI) -> FastAPI:
-    @app.get("/owner")
-    async def owner(owner_id: OwnerDep) -> uuid.UUID:
-        return owner_id
-
     @app.get("/page")
     async def page(page: PageDep) -> dict[str, int]:
         return {"offset": page.offset, "limit": page.limit}
@@ -38,39 +31,6 @@ def with_routes(app: FastAPI) -> FastAPI:
         session.add(User(email=f"{name}@example.org"))
 
     return app
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
-async def test_the_owner_is_answered_on_loopback(settings: AppSettings, address: str) -> None:
-    async with serve(settings, app=with_routes(create_app(settings)), client=address) as http:
-        assert (await http.get("/owner")).json() == str(OWNER)
-
-
-@pytest.mark.parametrize("address", ["203.0.113.9", "10.0.0.1", "testclient", "::ffff:10.0.0.1"])
-async def test_nobody_elsewhere_is_the_owner(settings: AppSettings, address: str) -> None:
-    async with serve(settings, app=with_routes(create_app(settings)), client=address) as http:
-        answer = await http.get("/owner")
-    assert answer.status_code == 403
-    assert "on the machine itself only" in answer.json()["error"]["message"]
-
-
-@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host"])
-async def test_nobody_behind_a_proxy_is_the_owner(settings: AppSettings, header: str) -> None:
-    async with serve(settings, app=with_routes(create_app(settings))) as http:
-        assert (await http.get("/owner", headers={header: "127.0.0.1"})).status_code == 403
-
-
-async def test_a_page_of_another_origin_is_not_the_owner(settings: AppSettings) -> None:
-    async with serve(settings, app=with_routes(create_app(settings))) as http:
-        assert (await http.get("/owner", headers={"Origin": "https://evil.example"})).status_code == 403
-        assert (await http.get("/owner", headers={"Origin": "http://localhost"})).status_code == 200
-        assert (await http.get("/owner", headers={"Origin": "http://localhost:3000"})).status_code == 200
-
-
-async def test_a_name_that_somebody_points_at_this_machine_is_not_this_machine(settings: AppSettings) -> None:
-    async with serve(settings, app=with_routes(create_app(settings))) as http:
-        assert (await http.get("/owner", headers={"Host": "rebound.example"})).status_code == 403
-        assert (await http.get("/owner", headers={"Host": "127.0.0.1:8000"})).status_code == 200
 
 
 async def test_pages_count_from_one(settings: AppSettings) -> None:

@@ -19,7 +19,7 @@ from app.core.drain import Drain
 from app.main import create_app
 from app.models.job import Job
 from app.services.heartbeats import BEAT, WORKER, write_heartbeat
-from tests.accounts import OWNER
+from tests.accounts import ADMIN, OWNER, bearer
 from tests.configuration import make_settings
 from tests.serving import NOBODY, Cable, serve
 
@@ -210,7 +210,7 @@ async def test_a12_a_full_workspace_is_told(settings: AppSettings, redis_url: st
 
 
 async def test_v6_detailed_tells_an_operator_what_he_asks_first(
-    settings: AppSettings, client: httpx.AsyncClient, cycles: Callable[..., None], sessions: Sessions
+    settings: AppSettings, admin_client: httpx.AsyncClient, cycles: Callable[..., None], sessions: Sessions
 ) -> None:
     cycles(WORKER)
     async with sessions.begin() as session:
@@ -219,7 +219,7 @@ async def test_v6_detailed_tells_an_operator_what_he_asks_first(
     row["started_at"] = "2026-01-01T00:00:00.000Z"
     (settings.run_dir / "processes.json").write_text(json.dumps({"processes": [row]}))
 
-    body = (await client.get("/health/detailed")).json()
+    body = (await admin_client.get("/health/detailed")).json()
 
     assert body["checks"]["database"]["duration_ms"] > 0
     assert body["pool"]["size"] == settings.database.pool_size
@@ -230,24 +230,42 @@ async def test_v6_detailed_tells_an_operator_what_he_asks_first(
     assert body["disk"]["free"] > 0
 
 
-async def test_detailed_says_why_where_a_part_is_away(without_database: AppSettings) -> None:
-    async with serve(without_database) as http:
+async def test_detailed_says_why_where_a_part_is_away(settings: AppSettings, tmp_path: Path) -> None:
+    database = settings.database.url.get_secret_value()
+    without = make_settings(tmp_path, database, f"redis://{NOBODY}/0")
+    async with serve(without, headers=bearer(without, ADMIN)) as http:
         body = (await http.get("/health/detailed")).json()
-    assert "Connection refused" in body["checks"]["database"]["error"]
-    assert body["queues"] is None
+    assert "failed" in body["checks"]["redis"]["error"]
     assert body["processes"] == []
 
 
-async def test_detailed_answers_on_loopback_only(settings: AppSettings) -> None:
-    async with serve(settings, client="203.0.113.9") as http:
-        answer = await http.get("/health/detailed")
-    assert answer.status_code == 403
-    assert answer.json()["error"]["code"] == "forbidden"
+async def test_a_database_that_is_away_is_told_to_who_was_let_in_before(
+    settings: AppSettings, redis_url: str, tmp_path: Path
+) -> None:
+    address = settings.database.url.get_secret_value()
+    cable = Cable(address)
+    await cable.mend()
+    remembering = make_settings(tmp_path, cable.through(address), redis_url, REVOCATION_SECONDS="60")
+    async with serve(remembering, headers=bearer(remembering, ADMIN)) as http:
+        assert (await http.get("/health/detailed")).json()["queues"] == []
+        await cable.cut()
+        await until(http, "/health/ready", 503, 10)
+        async with asyncio.timeout(10):
+            while (body := (await http.get("/health/detailed")).json())["queues"] is not None:
+                await asyncio.sleep(0.05)
+    assert "refused" in body["checks"]["database"]["error"]
 
 
-async def test_detailed_does_not_answer_through_a_proxy(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/health/detailed", headers={"X-Forwarded-For": "127.0.0.1"})
+async def test_detailed_wants_a_credential(anonymous: httpx.AsyncClient) -> None:
+    answer = await anonymous.get("/health/detailed")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "unauthorized"
+
+
+async def test_detailed_is_for_administrators(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/health/detailed")
     assert answer.status_code == 403
+    assert answer.json()["error"]["details"] == {"missing_scopes": ["system:read"]}
 
 
 async def until(http: httpx.AsyncClient, path: str, status: int, seconds: float) -> httpx.Response:

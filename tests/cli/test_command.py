@@ -11,9 +11,11 @@ import pytest
 
 from app import __version__
 from app.supervision.state import free_port
+from tests.configuration import SECRET_KEY
 from tests.servers import state_folder
 
 ADDRESSES = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
+SOUND = ADDRESSES | {"SECRET_KEY": SECRET_KEY}
 
 
 @pytest.fixture
@@ -42,13 +44,13 @@ def test_it_tells_its_version_and_its_commands(folder: Path) -> None:
 def test_a_faulty_configuration_ends_every_command_with_78_and_a_line_a_fault(
     folder: Path, command: str
 ) -> None:
-    done = holdfast(folder, command, LOG_LEVEL="loud", API_PROCESSES="0", **ADDRESSES)
+    done = holdfast(folder, command, LOG_LEVEL="loud", API_PROCESSES="0", **SOUND)
     assert done.returncode == 78
     assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["API_PROCESSES", "LOG_LEVEL"]
 
 
 def test_doctor_prints_every_fault_at_once_each_with_its_fix(folder: Path) -> None:
-    done = holdfast(folder, "doctor", LOG_LEVEL="loud", BACKEND_API_PROCESES="3", SMTP_HOST="h", **ADDRESSES)
+    done = holdfast(folder, "doctor", LOG_LEVEL="loud", BACKEND_API_PROCESES="3", SMTP_HOST="h", **SOUND)
     assert done.returncode == 78
     for name in ("LOG_LEVEL", "BACKEND_API_PROCESES", "EMAIL_FROM"):
         assert f"fault  {name}" in done.stdout
@@ -74,9 +76,9 @@ def test_doctor_finds_nothing_wrong_before_the_first_start(folder: Path) -> None
 
 
 def test_openapi_prints_or_writes_the_document(folder: Path) -> None:
-    printed = json.loads(holdfast(folder, "openapi", **ADDRESSES).stdout)
+    printed = json.loads(holdfast(folder, "openapi", **SOUND).stdout)
     assert printed["openapi"].startswith("3.")
-    assert holdfast(folder, "openapi", str(folder / "api.json"), **ADDRESSES).returncode == 0
+    assert holdfast(folder, "openapi", str(folder / "api.json"), **SOUND).returncode == 0
     assert json.loads((folder / "api.json").read_text()) == printed
 
 
@@ -104,8 +106,8 @@ def test_a_taken_port_is_named_with_the_program_that_holds_it(folder: Path) -> N
     ) as holder:
         assert holder.stdout
         port = holder.stdout.readline().strip()
-        done = holdfast(folder, "up", PORT=port, **ADDRESSES)
-        doctor = holdfast(folder, "doctor", PORT=port, **ADDRESSES)
+        done = holdfast(folder, "up", PORT=port, **SOUND)
+        doctor = holdfast(folder, "doctor", PORT=port, **SOUND)
         holder.communicate()
     assert done.returncode == 1
     assert f"port {port} is taken by process {holder.pid}" in done.stderr
@@ -115,6 +117,6 @@ def test_a_taken_port_is_named_with_the_program_that_holds_it(folder: Path) -> N
 def test_a_state_folder_that_cannot_be_made_is_told(folder: Path) -> None:
     file = folder / "file"
     file.touch()
-    done = holdfast(folder, "up", STATE_DIR=str(file / "state"), **ADDRESSES)
+    done = holdfast(folder, "up", STATE_DIR=str(file / "state"), **SOUND)
     assert done.returncode == 1
     assert "choose another with STATE_DIR" in done.stderr

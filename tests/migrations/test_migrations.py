@@ -3,11 +3,9 @@
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -16,8 +14,8 @@ from sqlalchemy import create_engine, text
 from app.core import schema
 from app.core.config import AppSettings
 from app.models import Base
-from app.services.users import BUILT_IN_OWNER, SYSTEM_OWNER
-from tests.configuration import make_settings
+from app.services.users import SYSTEM_OWNER
+from tests.configuration import SECRET_KEY
 from tests.servers import beside, plain, wait_for
 
 SCRIPT = """
@@ -29,20 +27,6 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(migrate(load_settings(directory=Path("/nonexistent"))))
 """
-
-
-@pytest.fixture
-def empty_database(database_url: str) -> Iterator[str]:
-    name = f"empty_{secrets.token_hex(6)}"
-    with psycopg.connect(plain(database_url), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        yield beside(database_url, name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@pytest.fixture
-def unmigrated(empty_database: str, redis_url: str, tmp_path: Path) -> AppSettings:
-    return make_settings(tmp_path, empty_database, redis_url, DATABASE_MIGRATION_LOCK_TIMEOUT="0.1")
 
 
 def names(address: str) -> set[str]:
@@ -106,13 +90,13 @@ def test_each_step_goes_down_alone(unmigrated: AppSettings, empty_database: str)
     assert names(empty_database) == migrated
 
 
-def test_the_built_in_owner_and_the_system_have_rows(unmigrated: AppSettings, empty_database: str) -> None:
+def test_nobody_but_the_system_has_an_account_and_nobody_can_use_that_one(
+    unmigrated: AppSettings, empty_database: str
+) -> None:
     schema.migrate(unmigrated)
     with psycopg.connect(plain(empty_database)) as connection:
-        assert connection.execute("SELECT id FROM users ORDER BY id").fetchall() == [
-            (BUILT_IN_OWNER,),
-            (SYSTEM_OWNER,),
-        ]
+        accounts = connection.execute("SELECT id, role, disabled_at IS NULL FROM users").fetchall()
+    assert accounts == [(SYSTEM_OWNER, "service", False)]
 
 
 def test_five_processes_migrate_at_once(
@@ -121,6 +105,7 @@ def test_five_processes_migrate_at_once(
     environment = {
         "DATABASE_URL": empty_database,
         "REDIS_URL": redis_url,
+        "SECRET_KEY": SECRET_KEY,
         "STATE_DIR": str(tmp_path),
         "PATH": "/usr/bin:/bin",
     }
@@ -157,6 +142,7 @@ def test_a_migration_waits_for_a_lock_that_a_query_holds(
         environment = {
             "DATABASE_URL": empty_database,
             "REDIS_URL": redis_url,
+            "SECRET_KEY": SECRET_KEY,
             "STATE_DIR": str(tmp_path),
             "PATH": "/usr/bin:/bin",
         }

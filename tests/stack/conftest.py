@@ -22,6 +22,7 @@ def shared_stack(xprocess: Any) -> Iterator[Stack]:
         pid, log = xprocess.ensure("stack", starter(stack), persist_logs=False)
         stack.log = Path(log)
         parent = psutil.Process(pid)
+        stack.let_in()
         yield stack
         stack.client.close()
         os.kill(pid, signal.SIGTERM)

@@ -12,11 +12,15 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 from xprocess import ProcessStarter
 
+from app.core.config import load_settings
 from app.supervision import control
 from app.supervision.state import State, free_port
-from tests.servers import state_folder, wait_for
+from tests.accounts import bearer, seed
+from tests.configuration import NOWHERE, PATIENT
+from tests.servers import plain, state_folder, wait_for
 
 SECRET = "planted-" + "s3cr3t" * 6
 START_SECONDS = 90.0
@@ -41,7 +45,7 @@ class Stack:
             "SECRET_KEY": SECRET,
             "WORKSPACE_MINIMUM_FREE": "0",
             "DATABASE_POOL_SIZE": "10",
-        } | values  # fmt: skip
+        } | PATIENT | values  # fmt: skip
         self.log = folder / "stack.log"
         self.client = httpx.Client(base_url=self.url, timeout=30)
         self.process: subprocess.Popen[bytes] | None = None
@@ -69,6 +73,14 @@ class Stack:
                 start_new_session=True,
             )
         self.wait_ready()
+        self.let_in()
+
+    def let_in(self) -> None:
+        """Make the accounts of tests where they are not, and let the client act for OWNER."""
+        settings = load_settings(self.environment, directory=NOWHERE)
+        with psycopg.connect(plain(settings.database.url.get_secret_value()), autocommit=True) as connection:
+            seed(connection)
+        self.client.headers.update(bearer(settings))
 
     def end(self, *, timeout: float = 60) -> int:
         """SIGTERM, as an orchestrator sends it; gives the exit code."""

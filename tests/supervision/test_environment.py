@@ -8,12 +8,12 @@ import pytest
 from app.core.config import AppSettings, load_settings
 from app.supervision.environment import environment, link_client_configuration, programs, stop_budget
 from app.supervision.state import State
-from tests.configuration import NOWHERE
+from tests.configuration import NOWHERE, SECRET_KEY
 
 
 def settings_of(folder: Path, **values: str) -> AppSettings:
     given = {"STATE_DIR": str(folder), "DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://h"}
-    return load_settings(given | values, directory=NOWHERE)
+    return load_settings(given | {"SECRET_KEY": SECRET_KEY} | values, directory=NOWHERE)
 
 
 @pytest.mark.parametrize(

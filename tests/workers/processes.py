@@ -10,6 +10,7 @@ from typing import IO
 import psutil
 
 from app.core.config import AppSettings
+from tests.configuration import SECRET_KEY
 from tests.servers import DEADLINE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ def environment(settings: AppSettings, **values: str) -> dict[str, str]:
         "STATE_DIR": str(settings.state_dir),
         "DATABASE_URL": settings.database.url.get_secret_value(),
         "REDIS_URL": settings.redis.url.get_secret_value(),
+        "SECRET_KEY": SECRET_KEY,
         "WORKSPACE_MINIMUM_FREE": "0",
         "JOB_LEASE_SECONDS": "3",
         "JOB_SWEEP_SECONDS": "0.5",

@@ -13,10 +13,11 @@ from app.core.config.sources import known_variables, variables
 
 GOOD_KEY = "7d0c2a9f41e8b6357d0c2a9f41e8b635x"
 ADDRESSES = {"DATABASE_URL": "postgresql://u:p@localhost/db", "REDIS_URL": "redis://localhost"}
+SOUND = ADDRESSES | {"SECRET_KEY": GOOD_KEY}
 
 
 def load(folder: Path, **values: str) -> AppSettings:
-    return load_settings(ADDRESSES | {"STATE_DIR": str(folder / "state")} | values, directory=folder)
+    return load_settings(SOUND | {"STATE_DIR": str(folder / "state")} | values, directory=folder)
 
 
 def faults(folder: Path, **values: str) -> dict[str, str]:
@@ -25,10 +26,10 @@ def faults(folder: Path, **values: str) -> dict[str, str]:
     return {fault.name: str(fault) for fault in caught.value.faults}
 
 
-def test_l2_missing_addresses_are_each_named_at_once(tmp_path: Path) -> None:
+def test_l2_what_is_required_and_missing_is_each_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings({"STATE_DIR": str(tmp_path)}, directory=tmp_path)
-    assert [fault.name for fault in caught.value.faults] == ["DATABASE_URL", "REDIS_URL"]
+    assert [fault.name for fault in caught.value.faults] == ["DATABASE_URL", "REDIS_URL", "SECRET_KEY"]
     assert all("is missing" in str(fault) and "expected" in str(fault) for fault in caught.value.faults)
 
 
@@ -106,7 +107,6 @@ def test_no_fault_shows_a_value(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({}, "SECRET_KEY"),
         ({"SECRET_KEY": "changethis"}, "SECRET_KEY"),
         ({"SECRET_KEY": "short"}, "SECRET_KEY"),
         ({"SECRET_KEY": GOOD_KEY, "DEBUG": "true"}, "DEBUG"),
@@ -117,6 +117,15 @@ def test_no_fault_shows_a_value(tmp_path: Path) -> None:
 )
 def test_production_refuses(tmp_path: Path, values: dict[str, str], name: str) -> None:
     assert name in faults(tmp_path, APP_ENV="production", **values)
+
+
+@pytest.mark.parametrize("environment", list(Environment))
+def test_no_environment_goes_without_a_secret_and_make_up_makes_one(
+    tmp_path: Path, environment: Environment
+) -> None:
+    found = faults(tmp_path, APP_ENV=environment, SECRET_KEY="")
+    assert "is missing" in found["SECRET_KEY"]
+    assert "`make up`" in found["SECRET_KEY"]
 
 
 def test_production_accepts_a_sound_configuration(tmp_path: Path) -> None:
@@ -175,7 +184,7 @@ def test_debug_lowers_the_level_of_the_log(tmp_path: Path) -> None:
 
 
 def test_a_long_state_folder_gets_a_short_folder_for_sockets(tmp_path: Path) -> None:
-    settings = load_settings(ADDRESSES | {"STATE_DIR": "/" + "x" * 150}, directory=tmp_path)
+    settings = load_settings(SOUND | {"STATE_DIR": "/" + "x" * 150}, directory=tmp_path)
     assert len(str(settings.run_dir)) < 75
 
 
@@ -207,12 +216,13 @@ def test_l2_a_faulty_configuration_ends_the_process_with_78_and_one_line_a_fault
         "PORT",
         "DATABASE_URL",
         "REDIS_URL",
+        "SECRET_KEY",
     ]
     assert "Traceback" not in done.stderr
 
 
 def test_l2_settings_can_be_imported(tmp_path: Path) -> None:
-    done = run_python("from app.core.config import settings; print(settings.app_name)", tmp_path, **ADDRESSES)
+    done = run_python("from app.core.config import settings; print(settings.app_name)", tmp_path, **SOUND)
     assert done.stdout.strip() == "Holdfast"
 
 
@@ -235,6 +245,7 @@ def test_the_strongest_source_wins_whatever_spelling_it_uses(tmp_path: Path) -> 
     values = {
         "BACKEND_DATABASE_URL": "postgresql://chosen@localhost/db",
         "REDIS_URL": "redis://localhost",
+        "SECRET_KEY": GOOD_KEY,
         "BACKEND_LOG_LEVEL": "DEBUG",
         "PROJECT_NAME": "stronger",
         "STATE_DIR": str(tmp_path / "state"),

@@ -242,8 +242,8 @@ async def test_anothers_file_is_not_there(
     assert (await client.get(MEDIA)).json()["total"] == 0
 
 
-async def test_from_elsewhere_nothing_is_answered(client: httpx.AsyncClient) -> None:
-    assert (await client.get(MEDIA, headers={"x-forwarded-for": "203.0.113.5"})).status_code == 403
+async def test_without_a_credential_nothing_is_answered(anonymous: httpx.AsyncClient) -> None:
+    assert (await anonymous.get(MEDIA)).status_code == 401
 
 
 async def test_the_document_declares_bodies_and_answers(client: httpx.AsyncClient) -> None:

@@ -22,7 +22,9 @@ from app.core.database import Sessions
 from app.models.job import Job
 from app.models.media_file import MediaFile
 from app.services.workspace import Workspace
+from tests.accounts import bearer
 from tests.api.v1.media.answers import LIMIT, MEDIA, count, message, small, stored, uploaded
+from tests.configuration import SECRET_KEY
 from tests.samples import Samples, playlist
 
 
@@ -114,11 +116,14 @@ Sent = list[dict[str, Any]]
 Messages = AsyncIterator[dict[str, Any]]
 
 
-async def send_upload(app: FastAPI, messages: Callable[[Sent], Messages], length: int | None = None) -> Sent:
+async def send_upload(
+    app: FastAPI, settings: AppSettings, messages: Callable[[Sent], Messages], length: int | None = None
+) -> Sent:
     """An upload below the level of HTTP, where a client sees what is read of it and can go away.
 
     Args:
         app: inside its lifespan.
+        settings: those that it was made with.
         messages: makes what the server receives; is given the list of what it sent so far.
         length: bytes that the client announces.
     """
@@ -129,6 +134,7 @@ async def send_upload(app: FastAPI, messages: Callable[[Sent], Messages], length
         sent.append(message)
 
     announced = (b"transfer-encoding", b"chunked") if length is None else (b"content-length", b"%d" % length)
+    credential = bearer(settings)["Authorization"].encode()
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -138,7 +144,7 @@ async def send_upload(app: FastAPI, messages: Callable[[Sent], Messages], length
         "path": MEDIA,
         "raw_path": MEDIA.encode(),
         "query_string": b"",
-        "headers": [(b"host", b"localhost"), announced],
+        "headers": [(b"host", b"localhost"), (b"authorization", credential), announced],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }
@@ -149,7 +155,7 @@ async def send_upload(app: FastAPI, messages: Callable[[Sent], Messages], length
 @small
 @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * 10, 2_000_000_000_000])
 async def test_what_announces_itself_over_the_limit_is_refused_before_its_body_is_read(
-    app: FastAPI, size: int
+    app: FastAPI, settings: AppSettings, size: int
 ) -> None:
     answered_first = False
 
@@ -158,14 +164,14 @@ async def test_what_announces_itself_over_the_limit_is_refused_before_its_body_i
         answered_first = bool(sent)
         yield {"type": "http.disconnect"}
 
-    sent = await send_upload(app, messages, length=size)
+    sent = await send_upload(app, settings, messages, length=size)
     assert sent[0]["status"] == 413
     assert answered_first
 
 
 @small
 async def test_what_does_not_announce_itself_is_refused_when_it_passes_the_limit(
-    app: FastAPI, samples: Samples, workspace: Workspace
+    app: FastAPI, settings: AppSettings, samples: Samples, workspace: Workspace
 ) -> None:
     taken = 0
 
@@ -178,7 +184,7 @@ async def test_what_does_not_announce_itself_is_refused_when_it_passes_the_limit
         yield {"type": "http.disconnect"}
 
     with anyio.fail_after(60):
-        sent = await send_upload(app, messages)
+        sent = await send_upload(app, settings, messages)
     assert sent[0]["status"] == 413
     assert taken <= LIMIT // 2 + 1000
     assert stored(workspace) == []
@@ -207,7 +213,7 @@ async def test_a12_a_missing_workspace_is_told(client: httpx.AsyncClient, sample
 
 
 async def test_a_sender_that_goes_away_leaves_nothing_behind(
-    app: FastAPI, samples: Samples, workspace: Workspace, sessions: Sessions
+    app: FastAPI, settings: AppSettings, samples: Samples, workspace: Workspace, sessions: Sessions
 ) -> None:
     async def messages(_sent: Sent) -> Messages:
         yield {"type": "http.request", "body": samples.data("clip.mp4"), "more_body": True}
@@ -216,13 +222,13 @@ async def test_a_sender_that_goes_away_leaves_nothing_behind(
         while True:
             yield {"type": "http.disconnect"}
 
-    await send_upload(app, messages)
+    await send_upload(app, settings, messages)
     assert stored(workspace) == []
     assert await count(sessions, MediaFile) == await count(sessions, Job) == 0
 
 
 async def test_an_upload_that_is_cut_off_by_a_stop_leaves_nothing_behind(
-    app: FastAPI, samples: Samples, workspace: Workspace
+    app: FastAPI, settings: AppSettings, samples: Samples, workspace: Workspace
 ) -> None:
     waiting = anyio.Event()
 
@@ -232,7 +238,7 @@ async def test_an_upload_that_is_cut_off_by_a_stop_leaves_nothing_behind(
         await anyio.sleep_forever()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(send_upload, app, messages)
+        group.start_soon(send_upload, app, settings, messages)
         with anyio.fail_after(30):
             await waiting.wait()
         assert stored(workspace)
@@ -266,6 +272,7 @@ async def test_an_upload_of_200_mb_never_lies_in_memory(settings: AppSettings, f
         "DATABASE_URL": settings.database.url.get_secret_value(),
         "REDIS_URL": settings.redis.url.get_secret_value(),
         "STATE_DIR": str(settings.state_dir),
+        "SECRET_KEY": SECRET_KEY,
     }
     command = [sys.executable, "-m", "tests.api.v1.media.upload_much", form]
     done = await anyio.run_process(command, env=environment, check=False, stderr=subprocess.STDOUT)

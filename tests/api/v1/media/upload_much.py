@@ -11,6 +11,7 @@ from asgi_lifespan import LifespanManager
 
 from app.core.config import load_settings
 from app.main import create_app
+from tests.accounts import bearer
 
 CHUNK = 64 * 1024
 CHUNKS = 200 * 16
@@ -37,10 +38,13 @@ def peak() -> int:
 
 async def main(kind: str) -> None:
     """Upload a little first, so that only what grows with the size is counted."""
-    api = create_app(load_settings(directory=Path("/nonexistent")))
+    settings = load_settings(directory=Path("/nonexistent"))
+    api = create_app(settings)
     async with LifespanManager(api, startup_timeout=30, shutdown_timeout=30) as manager:
         transport = httpx.ASGITransport(manager.app, client=("127.0.0.1", 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=bearer(settings), timeout=60
+        ) as client:
             url = "/api/v1/media"
             (await client.post(url, content=HEAD)).raise_for_status()
             before = peak()
