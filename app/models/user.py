@@ -17,6 +17,14 @@ class UserRole(StrEnum):
     SERVICE = "service"
 
 
+class AccountStatus(StrEnum):
+    """Whether an account can be used."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
 class User(Identified, Timestamped, Base):
     """An account."""
 
@@ -43,3 +51,10 @@ class User(Identified, Timestamped, Base):
     """By an administrator."""
     deleted_at: Mapped[datetime | None]
     """By its owner: a job takes what belongs to it, and the row last."""
+
+    @property
+    def status(self) -> AccountStatus:
+        """Whether it can be used; one that is being deleted is nothing else any more."""
+        if self.deleted_at is not None:
+            return AccountStatus.DELETED
+        return AccountStatus.ACTIVE if self.disabled_at is None else AccountStatus.DISABLED
