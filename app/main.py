@@ -24,6 +24,8 @@ from app.core.security import KeyRing
 from app.exceptions.handlers import install_handlers
 from app.middleware import middleware
 from app.services.auth.gate import Gate
+from app.services.auth.grants import Grants
+from app.services.auth.login import Desk
 from app.services.auth.passwords import Passwords
 from app.services.auth.throttle import Throttle
 from app.services.auth.tokens import Tokens
@@ -87,6 +89,8 @@ def lifespan(
             await health.open()
             keys = KeyRing.from_settings(settings.auth)
             tokens, sessions = Tokens(keys, settings.auth), create_sessions(engine)
+            passwords, grants = Passwords(settings.auth), Grants(keys, tokens, settings.auth)
+            throttle = Throttle(counters, sessions, keys, limits)
             await warn_of_pools(engine, settings)
             logger.info("api_started", extra={"version": settings.app_version})
             yield State(
@@ -101,10 +105,12 @@ def lifespan(
                 workspace=workspace,
                 keys=keys,
                 tokens=tokens,
-                passwords=Passwords(settings.auth),
+                passwords=passwords,
                 gate=Gate(tokens, sessions, settings.auth),
+                grants=grants,
+                desk=Desk(sessions, passwords, throttle, grants, settings.auth),
                 counters=counters,
-                throttle=Throttle(counters, sessions, keys, limits),
+                throttle=throttle,
             )
 
     return opened

@@ -5,25 +5,23 @@ with them.
 """
 
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
 from app.api.deps import state_of
+from app.api.forgery import require_csrf
 from app.core import context
 from app.exceptions.base import ForbiddenException, UnauthorizedException
-from app.services.auth import csrf
+from app.services.auth import csrf, refresh
 from app.services.auth.gate import KEY_PREFIX
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import DESCRIPTIONS, Scope
 from app.services.auth.tokens import InvalidTokenError
 
 ACCESS_COOKIE: Final = "holdfast_access"
+REFRESH_COOKIE: Final = "holdfast_refresh"
 TOKEN_PATH: Final = "/api/v1/auth/token"  # noqa: S105 - a path
-
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
@@ -39,6 +37,13 @@ _cookie = APIKeyCookie(
     name=ACCESS_COOKIE,
     scheme_name="cookie",
     description=f"Of a login in cookie mode. What changes something needs `{csrf.HEADER}` too.",
+    auto_error=False,
+)
+
+_refresh_cookie = APIKeyCookie(
+    name=REFRESH_COOKIE,
+    scheme_name="refresh_cookie",
+    description="Of a login in cookie mode, for what is below `/api/v1/auth` alone.",
     auto_error=False,
 )
 
@@ -73,7 +78,7 @@ async def _principal(request: Request, bearer: str | None, key: str | None, cook
             return await gate.by_api_key(key)
         if cookie is not None:
             principal = await gate.by_token(cookie)
-            require_csrf(request, principal)
+            require_csrf(request, principal.session_id)
             return principal
     except InvalidTokenError as error:
         raise UnauthorizedException(
@@ -86,28 +91,28 @@ async def _principal(request: Request, bearer: str | None, key: str | None, cook
     )
 
 
-def require_csrf(request: Request, principal: Principal) -> None:
-    """See that a request by cookie was made by our own front end.
+async def hold_session(
+    request: Request,
+    bearer: Annotated[str | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+    refresh_cookie: Annotated[str | None, Depends(_refresh_cookie)],
+) -> Principal:
+    """The principal of a session, by its access token or by its refresh cookie, which outlives that.
 
     Raises:
-        ForbiddenException: it changes something and lacks the session's token, or comes from elsewhere.
+        UnauthorizedException: there is no credential, or it is not valid.
+        ForbiddenException: it is an API key, or a request by cookie lacks its CSRF token.
     """
-    if request.method in SAFE:
-        return
-    state = state_of(request)
-    origin = request.headers.get("origin")
-    if origin is not None and not _is_ours(request, origin):
-        raise ForbiddenException(f"Requests by cookie are not accepted from {origin[:100]}.")
-    given = request.headers.get(csrf.HEADER, "")
-    if principal.session_id is None or not csrf.is_csrf_token(state["keys"], principal.session_id, given):
-        raise ForbiddenException(
-            f"A request by cookie needs the header {csrf.HEADER} with the token that the login answered with."
-        )
-
-
-def _is_ours(request: Request, origin: str) -> bool:
-    allowed = state_of(request)["settings"].server.cors_origins
-    return urlsplit(origin).netloc == request.url.netloc or origin in allowed
+    if bearer is None and refresh_cookie is not None:
+        state = state_of(request)
+        principal = await refresh.holder(state["sessions"], refresh_cookie, grants=state["grants"])
+        require_csrf(request, principal.session_id)
+    else:
+        principal = await _principal(request, bearer, None, cookie)
+    context.user_id.set(str(principal.user_id))
+    if principal.session_id is None:
+        raise ForbiddenException("An API key has no session. Log in with a password.")
+    return principal
 
 
 def _missing(principal: Principal, scopes: list[str]) -> ForbiddenException:
@@ -128,6 +133,7 @@ def needs(*scopes: Scope) -> Any:
     return Security(authenticate, scopes=[str(scope) for scope in scopes])
 
 
+SessionHolder = Annotated[Principal, Security(hold_session)]
 AccountReader = Annotated[Principal, needs(Scope.ACCOUNT_READ)]
 AccountWriter = Annotated[Principal, needs(Scope.ACCOUNT_WRITE)]
 JobsReader = Annotated[Principal, needs(Scope.JOBS_READ)]

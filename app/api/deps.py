@@ -14,6 +14,8 @@ from app.core.drain import Drain
 from app.core.limits import Counters
 from app.core.security import KeyRing
 from app.services.auth.gate import Gate
+from app.services.auth.grants import Grants
+from app.services.auth.login import Desk
 from app.services.auth.origin import ADDRESS_LENGTH, USER_AGENT_LENGTH, Origin
 from app.services.auth.passwords import Passwords
 from app.services.auth.throttle import Throttle
@@ -43,6 +45,8 @@ class State(TypedDict):
     tokens: Tokens
     passwords: Passwords
     gate: Gate
+    grants: Grants
+    desk: Desk
     counters: Counters
     throttle: Throttle
 

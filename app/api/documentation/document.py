@@ -10,6 +10,8 @@ from app.schemas.base import ErrorResponse, ProblemResponse
 TAGS: Final = (
     {"name": "info", "description": "What this installation is and offers."},
     {"name": "health", "description": "How it is: for probes, load balancers and people."},
+    {"name": "auth", "description": "Log in, refresh, log out, change the password."},
+    {"name": "sessions", "description": "Where the account is logged in, and the end of that."},
     {"name": "jobs", "description": "Durable work: once accepted, it is done, whatever dies meanwhile."},
     {"name": "media", "description": "Files: uploaded, probed and given a thumbnail."},
     {"name": "operations", "description": "For who runs it."},

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api.v1 import health, info, jobs, media, ping
+from app.api.v1 import auth, health, info, jobs, media, ping, sessions
 
 PREFIX = "/api/v1"
 
@@ -11,6 +11,8 @@ routers: tuple[APIRouter, ...] = (
     ping.router,
     info.router,
     health.router,
+    auth.router,
+    sessions.router,
     media.router,
     jobs.router,
 )

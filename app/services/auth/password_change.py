@@ -1,0 +1,72 @@
+"""Changing one's own password."""
+
+import uuid
+
+from sqlalchemy import select, update
+
+from app.core.database import transaction
+from app.exceptions.base import BadRequestException, ConflictException, ForbiddenException
+from app.models.session import Session
+from app.models.user import User
+from app.services.auth.audit import Event, record
+from app.services.auth.gate import Gate
+from app.services.auth.login import Desk
+from app.services.auth.origin import Origin
+from app.services.auth.principal import Principal
+from app.services.auth.sessions import Reason, revoke
+
+
+class WrongPasswordException(ForbiddenException):
+    """Whoever holds the session does not know the password."""
+
+    code = "wrong_password"
+    default_message = "The current password is wrong."
+
+
+async def change_password(
+    desk: Desk, *, current: str, new: str, by: Principal, gate: Gate, origin: Origin
+) -> None:
+    """Replace the principal's password and end its other sessions.
+
+    Raises:
+        BadRequestException: the new password is the current one.
+        TooManyRequestsException: too many attempts; the password was not looked at.
+        WrongPasswordException: the current password is another.
+        ConflictException: it was changed meanwhile.
+    """
+    if current == new:
+        raise BadRequestException("The new password must be another than the current one.")
+    email, stored = await _look_up(desk, by.user_id)
+    await desk.throttle.check(origin.address, email)
+    correct, _ = await desk.passwords.verify(current, stored)
+    if not correct:
+        await desk.throttle.failed(origin.address, email)
+        raise WrongPasswordException
+    await desk.throttle.succeeded(origin.address, email)
+    await _replace(desk, stored, await desk.passwords.hash(new), by=by, gate=gate, origin=origin)
+
+
+async def _look_up(desk: Desk, user_id: uuid.UUID) -> tuple[str, str | None]:
+    async with transaction(desk.sessions) as session:
+        found = await session.execute(select(User.email, User.password_hash).where(User.id == user_id))
+        email, stored = found.one()
+        return email, stored
+
+
+async def _replace(
+    desk: Desk, stored: str | None, hashed: str, *, by: Principal, gate: Gate, origin: Origin
+) -> None:
+    async with transaction(desk.sessions) as session:
+        replaced = await session.scalar(
+            update(User)
+            .where(User.id == by.user_id, User.password_hash == stored)
+            .values(password_hash=hashed, password_change_required=False)
+            .returning(User.id)
+        )
+        if replaced is None:
+            raise ConflictException("The password was changed meanwhile. Log in again.")
+        ended = await revoke(
+            session, Session.id != by.session_id, user_id=by.user_id, reason=Reason.PASSWORD_CHANGED
+        )
+        gate.forget_after(session, by.user_id)
+        await record(session, Event.PASSWORD_CHANGED, by=by, origin=origin, sessions_ended=ended)
