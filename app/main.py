@@ -17,7 +17,7 @@ from app.core import config
 from app.core.config import AppSettings
 from app.core.database import check_pool_budget, create_engine, create_sessions
 from app.core.drain import Drain
-from app.core.limits import Counters
+from app.core.limits import Allowances, Counters
 from app.core.logging import setup_logging
 from app.core.redis import create_redis
 from app.core.security import KeyRing
@@ -81,8 +81,13 @@ def lifespan(
             doorbell = Doorbell(create_celery(lambda: configuration(settings)))
             stack.push_async_callback(doorbell.aclose)
             limits = settings.rate_limit
-            counters = Counters.from_settings(settings.redis, limits, settings.server.api_processes)
+            # Two, so that where each process counts alone many callers cannot crowd out failed logins.
+            counters, attempts = (
+                Counters.from_settings(settings.redis, limits, settings.server.api_processes)
+                for _ in range(2)
+            )
             stack.push_async_callback(counters.aclose)
+            stack.push_async_callback(attempts.aclose)
             workspace = Workspace.from_settings(settings)
             health = Health(settings, engine, redis, workspace, drain)
             stack.push_async_callback(health.aclose)
@@ -90,7 +95,7 @@ def lifespan(
             keys = KeyRing.from_settings(settings.auth)
             tokens, sessions = Tokens(keys, settings.auth), create_sessions(engine)
             passwords, grants = Passwords(settings.auth), Grants(keys, tokens, settings.auth)
-            throttle = Throttle(counters, sessions, keys, limits)
+            throttle = Throttle(attempts, sessions, keys, limits)
             await warn_of_pools(engine, settings)
             logger.info("api_started", extra={"version": settings.app_version})
             yield State(
@@ -109,7 +114,7 @@ def lifespan(
                 gate=Gate(tokens, sessions, settings.auth),
                 grants=grants,
                 desk=Desk(sessions, passwords, throttle, grants, settings.auth),
-                counters=counters,
+                allowances=Allowances(counters),
                 throttle=throttle,
             )
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.core.drain import Drain
-from app.core.limits import Counters
+from app.core.limits import Allowances
 from app.core.security import KeyRing
 from app.services.auth.gate import Gate
 from app.services.auth.grants import Grants
@@ -47,7 +47,7 @@ class State(TypedDict):
     gate: Gate
     grants: Grants
     desk: Desk
-    counters: Counters
+    allowances: Allowances
     throttle: Throttle
 
 

@@ -11,6 +11,7 @@ from app.middleware.draining import Draining
 from app.middleware.errors import Errors
 from app.middleware.hosts import TrustedHosts
 from app.middleware.proxies import TrustedProxies
+from app.middleware.rate_limits import RateLimits
 from app.middleware.request_id import RequestId
 from app.middleware.security_headers import SecurityHeaders
 from app.middleware.unread_body import UnreadBody
@@ -20,6 +21,12 @@ UPLOADS = (("POST", "/api/v1/media"),)
 """Requests whose body is a file."""
 MULTIPART_OVERHEAD = 64 * 1024
 """Bytes of boundaries, part headers and small fields around an uploaded file."""
+
+EXPOSED = (
+    *("X-Request-ID", "Location", "Retry-After"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"),
+)
+"""What pages of other origins may read of an answer, besides what they always may."""
 
 
 def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> list[Middleware]:
@@ -46,12 +53,15 @@ def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> 
             allow_credentials=server.cors_allow_credentials,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["X-Request-ID", "Location", "Retry-After"],
+            expose_headers=EXPOSED,
         ),
         # Everything below may raise.
         Middleware(Errors),
         # Nothing is read for a name that is not ours.
         *([] if "*" in server.trusted_hosts else [Middleware(TrustedHosts, hosts=server.trusted_hosts)]),
+        # Before anything is read or asked of a database; inside the errors, for it raises, and inside CORS,
+        # so that pages can read what it says. Behind the proxies, which say whose address it is.
+        *([Middleware(RateLimits, limits=settings.rate_limit)] if settings.rate_limit.enabled else []),
         # Nearest to the application, for they follow the body as it is read: how much, then how slowly.
         Middleware(BodyLimit, limit=server.max_body_size, limits=limits),
         Middleware(BodyDeadline, idle=server.body_timeout, minimum_rate=server.body_minimum_rate),
