@@ -67,6 +67,20 @@ class ConflictException(AppException):
     default_message = "This is not possible in the present state."
 
 
+class IdempotencyKeyReusedException(ConflictException):
+    """The key of this request stands for another one."""
+
+    code = "idempotency_key_reused"
+    default_message = "This Idempotency-Key was used for another request. Send each new request a new key."
+
+
+class IdempotencyInProgressException(ConflictException):
+    """The first request with the key has not ended; ``Retry-After`` says when to try again."""
+
+    code = "idempotency_in_progress"
+    default_message = "The first request with this Idempotency-Key is still being worked on. Try again."
+
+
 class PayloadTooLargeException(AppException):
     """The body is over the limit (RFC 9110, section 15.5.14)."""
 

@@ -10,8 +10,11 @@ from app.schemas.base import ErrorResponse, ProblemResponse
 TAGS: Final = (
     {"name": "info", "description": "What this installation is and offers."},
     {"name": "health", "description": "How it is: for probes, load balancers and people."},
-    {"name": "auth", "description": "Log in, refresh, log out, change the password."},
+    {"name": "auth", "description": "Register, log in, refresh, log out, change the password."},
+    {"name": "users", "description": "The account: seen, changed, copied, deleted."},
     {"name": "sessions", "description": "Where the account is logged in, and the end of that."},
+    {"name": "api-keys", "description": "Keys of programs: scoped, expiring, shown once."},
+    {"name": "admin", "description": "For administrators: accounts and the audit log."},
     {"name": "jobs", "description": "Durable work: once accepted, it is done, whatever dies meanwhile."},
     {"name": "media", "description": "Files: uploaded, probed and given a thumbnail."},
     {"name": "operations", "description": "For who runs it."},
@@ -41,6 +44,7 @@ WITH_CREDENTIAL: Final = {
     "403": "The credential lacks a scope, or a request by cookie its CSRF token.",
 }
 LIMITED: Final = {"429": "Too many requests. Try again after `Retry-After` seconds."}
+WITH_IDEMPOTENCY: Final = {"409": "The `Idempotency-Key` stands for another request, or is in use."}
 METHODS: Final = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 
 
@@ -108,6 +112,8 @@ def _errors(path: str, operation: dict[str, Any]) -> dict[str, str]:
         errors |= WITH_PATH_VALUE
     if "requestBody" in operation:
         errors |= WITH_BODY
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", [])):
+        errors |= WITH_IDEMPOTENCY
     return errors
 
 

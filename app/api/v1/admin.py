@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, SecretStr
 
 from app.api.credentials import AuditReader, UsersAdmin, needs
 from app.api.deps import OriginDep, PageDep, SessionDep, state_of
+from app.api.idempotency import IdempotentRoute, idempotent
 from app.api.v1.api_keys import MISSING_KEY, NO_STORE, created
 from app.models.user import AccountStatus, UserRole
 from app.schemas.admin import (
@@ -25,7 +26,7 @@ from app.services.auth import api_keys, audit, directory
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
 
-router = APIRouter(prefix="/admin", tags=["admin"])
+router = APIRouter(prefix="/admin", tags=["admin"], route_class=IdempotentRoute)
 
 # Keys that an API key could make would outlive its revocation.
 _AdminAtLogin = Annotated[Principal, needs(Scope.USERS_ADMIN, Scope.ACCOUNT_WRITE)]
@@ -62,7 +63,12 @@ async def list_users(
     return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
 
 
-@router.post("/users", status_code=http.HTTP_201_CREATED, responses=_TAKEN)
+@router.post(
+    "/users",
+    status_code=http.HTTP_201_CREATED,
+    responses=_TAKEN,
+    dependencies=[idempotent(Scope.USERS_ADMIN)],
+)
 async def create_user(
     *,
     session: SessionDep,
@@ -127,7 +133,12 @@ async def revoke_user_sessions(
     )
 
 
-@router.post("/users/{user_id}/api-keys", status_code=http.HTTP_201_CREATED, responses=_MISSING | _NO_KEYS)
+@router.post(
+    "/users/{user_id}/api-keys",
+    status_code=http.HTTP_201_CREATED,
+    responses=_MISSING | _NO_KEYS,
+    dependencies=[idempotent(Scope.USERS_ADMIN, Scope.ACCOUNT_WRITE)],
+)
 async def create_user_api_key(
     *,
     session: SessionDep,

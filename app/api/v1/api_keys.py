@@ -8,12 +8,14 @@ from pydantic import SecretStr
 
 from app.api.credentials import AccountReader, AccountWriter
 from app.api.deps import OriginDep, PageDep, SessionDep, state_of
+from app.api.idempotency import IdempotentRoute, idempotent
 from app.models.api_key import ApiKey
 from app.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyResponse
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.services.auth import api_keys
+from app.services.auth.scopes import Scope
 
-router = APIRouter(prefix="/api-keys", tags=["api-keys"])
+router = APIRouter(prefix="/api-keys", tags=["api-keys"], route_class=IdempotentRoute)
 
 _Responses = dict[int | str, dict[str, Any]]
 
@@ -25,7 +27,12 @@ NO_STORE: Final = {"cache-control": "no-store"}
 """Of every answer that shows a secret (RFC 9111, section 5.2.2.5)."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=FULL)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    responses=FULL,
+    dependencies=[idempotent(Scope.ACCOUNT_WRITE)],
+)
 async def create_api_key(
     session: SessionDep, principal: AccountWriter, origin: OriginDep, given: ApiKeyCreate, response: Response
 ) -> ApiKeyCreated:

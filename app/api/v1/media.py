@@ -9,17 +9,19 @@ from starlette.requests import ClientDisconnect
 
 from app.api.credentials import MediaReader, MediaWriter
 from app.api.deps import PageDep, SessionDep, SettingsDep, WorkspaceDep
+from app.api.idempotency import IdempotentRoute, Once, later
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
 from app.exceptions.base import BadRequestException
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.media import MediaFileDetail, MediaFileSummary
+from app.services.auth.scopes import Scope
 from app.services.media import files, intake
 from app.services.media.files import Download
 from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, boundary_of
 from app.services.media.types import MEDIA_TYPES, Kind
 
-router = APIRouter(prefix="/media", tags=["media"])
+router = APIRouter(prefix="/media", tags=["media"], route_class=IdempotentRoute)
 
 
 _BINARY: Final = {"type": "string", "format": "binary"}
@@ -73,6 +75,7 @@ async def upload_media(
     principal: MediaWriter,
     settings: SettingsDep,
     workspace: WorkspaceDep,
+    once: Annotated[Once, later(Scope.MEDIA_WRITE)],
     filename: Annotated[str | None, Query(max_length=4096, description="Of a body without a form.")] = None,
 ) -> MediaFileDetail:
     """Upload a file. It is stored durably and its job accepted before the answer; the job then probes it."""
@@ -88,6 +91,7 @@ async def upload_media(
         owner_id=principal.user_id,
         limit=limit,
         expected=announced,
+        claim=once.begin,
     )
     response.headers["location"] = request.url_for("get_media", media_id=str(media.id)).path
     return media

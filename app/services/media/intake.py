@@ -1,11 +1,12 @@
 """Taking files in: durable first, then the row and its job in one transaction."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.security import digest
 from app.exceptions.base import BadRequestException, PayloadTooLargeException
 from app.models.media_file import MediaFile
 from app.schemas.media import MediaFileDetail
@@ -50,6 +51,7 @@ async def accept(
     owner_id: uuid.UUID,
     limit: int,
     expected: int = 0,
+    claim: Callable[[str], Awaitable[None]] | None = None,
 ) -> MediaFileDetail:
     """Store an upload, then add its row and the job that processes it to the session's transaction.
 
@@ -62,6 +64,8 @@ async def accept(
         owner_id: whose it will be.
         limit: the most bytes.
         expected: the bytes announced, 0 where none were.
+        claim: told what was sent, as a digest, once it is durable and before anything else is done. A second
+            try may look different on its way here, and storing the same content twice changes nothing.
 
     Raises:
         BadRequestException: the file is empty.
@@ -70,6 +74,8 @@ async def accept(
         InsufficientStorageException: the workspace is missing, read-only or full.
     """
     stored, media_type = await _store(workspace, upload, limit=limit, expected=expected)
+    if claim is not None:
+        await claim(digest(f"{stored.key} {upload.filename or ''}"))
     file = MediaFile(
         owner_id=owner_id,
         name=clean_name(upload.filename, extension=media_type.extension),
