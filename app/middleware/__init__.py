@@ -6,6 +6,7 @@ from app.core.config import AppSettings, Environment
 from app.core.drain import Drain
 from app.middleware.access_log import AccessLog
 from app.middleware.body import BodyDeadline, BodyLimit
+from app.middleware.compression import Compression
 from app.middleware.cors import Cors
 from app.middleware.draining import Draining
 from app.middleware.errors import Errors
@@ -55,6 +56,8 @@ def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> 
             allow_headers=["*"],
             expose_headers=EXPOSED,
         ),
+        # Outside the errors, which can be long too; below the access log, which counts what is sent.
+        Middleware(Compression),
         # Everything below may raise.
         Middleware(Errors),
         # Nothing is read for a name that is not ours.
