@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from app import __version__
+from app.cli.accounts import create_admin
 from app.cli.console import fail
 from app.cli.database import migrate
 from app.cli.doctor import doctor
@@ -23,7 +24,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, restart, logs, api, migrate, doctor, openapi):
+for command in (up, down, status, restart, logs, api, migrate, create_admin, doctor, openapi):
     cli.command()(command)
 
 

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Final
 
 import typer
 from sqlalchemy.exc import OperationalError
 
+from app.cli.accounts import HOW, has_admin
 from app.cli.console import console, errors
 from app.core.config import AppSettings, load_settings
 from app.core.database import check_pool_budget, create_engine
@@ -75,7 +77,15 @@ def migrate(
             logger.exception("migration_failed")
             raise typer.Exit(1) from error
         logger.info("schema_up_to_date", extra={"revision": revision})
+        _tell_where_nobody_administrates(settings)
         return
     with errors.status("Migrating ..."):
         revision = migrate_when_reachable(settings)
     console.print(f"The schema is at {revision}.")
+
+
+def _tell_where_nobody_administrates(settings: AppSettings) -> None:
+    # None is made here: these lines go to a log, which is no place for a one-time password.
+    with suppress(StackError):
+        if not has_admin(settings):
+            logger.warning("no_administrator", extra={"hint": HOW})

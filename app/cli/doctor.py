@@ -15,8 +15,10 @@ import typer
 from redis.exceptions import RedisError
 from rich.markup import escape
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.cli.accounts import HOW
 from app.cli.console import console, print_json
 from app.cli.startup import holder
 from app.core.config import (
@@ -28,8 +30,9 @@ from app.core.config import (
     known_names,
     load_settings,
 )
-from app.core.database import check_pool_budget, create_engine
+from app.core.database import check_pool_budget, create_engine, create_sessions, transaction
 from app.core.redis import create_redis
+from app.services.auth import administrators
 from app.services.media.tools import ToolMissingError, find_tools, missing_decoders
 from app.supervision import control
 from app.supervision.embedded.account import unprivileged_account
@@ -64,7 +67,7 @@ def doctor(
     faults, settings = _configuration()
     findings = [*faults, *_machine(), *_state(settings)]
     if settings is not None:
-        findings += [*_servers(settings), *_media(settings), *_port(settings)]
+        findings += [*_accounts(settings), *_servers(settings), *_media(settings), *_port(settings)]
     if as_json:
         print_json([asdict(finding) | {"ok": not finding.is_fault} for finding in findings])
     else:
@@ -161,6 +164,16 @@ def _state(settings: AppSettings | None) -> Iterator[Finding]:
         yield Finding("WORKSPACE_ROOT", f"{root} cannot be written", "make it writable for this account")
 
 
+def _accounts(settings: AppSettings) -> Iterator[Finding]:
+    """What is as somebody chose, and may be forgotten."""
+    if settings.email.smtp_host is None and not settings.app_env.is_lenient:
+        refused = "registration and password reset are refused"
+        yield Finding("mail", f"SMTP_HOST is not set: in {settings.app_env.value} {refused}")
+    if settings.auth.secret_key_previous is not None:
+        days = settings.auth.session_days
+        yield Finding("SECRET_KEY_PREVIOUS", f"is accepted still: remove it {days} days after the change")
+
+
 def _servers(settings: AppSettings) -> Iterator[Finding]:
     given = given_values()
     state = State.chosen(given)
@@ -185,12 +198,23 @@ async def _database(settings: AppSettings) -> list[Finding]:
             findings.append(Finding("pgvector", "is not available on the server", fix))
         if problem := await check_pool_budget(engine, settings):
             findings.append(Finding("connection pools", "do not fit the server", problem))
-        return findings
+        return [*findings, await _administrator(engine)]
     except (SQLAlchemyError, OSError) as error:
         said = type(getattr(error, "orig", None) or error).__name__
         return [Finding("PostgreSQL", f"does not answer ({said})", "start it, or correct DATABASE_URL")]
     finally:
         await engine.dispose()
+
+
+async def _administrator(engine: AsyncEngine) -> Finding:
+    try:
+        async with transaction(create_sessions(engine)) as session:
+            there = await administrators.is_there(session)
+    except ProgrammingError:
+        return Finding("database", "is not migrated", "run `holdfast migrate`, or `make up`")
+    return (
+        Finding("administrator", "there is one") if there else Finding("administrator", "there is none", HOW)
+    )
 
 
 async def _redis(settings: AppSettings) -> Finding:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli.accounts import as_told, first_admin_or_hint, print_made
 from app.cli.console import console, errors, print_json, readable
 from app.cli.startup import Plan, print_welcome, start_and_wait
 from app.core.config import given_values
@@ -46,10 +48,12 @@ def up(
         _stay(plan, as_json=as_json)
         return
     seconds = start_and_wait(plan)
+    first = first_admin_or_hint(plan.settings) if plan.serves else None
     if as_json:
-        print_json({"url": plan.url, "ready_after_seconds": seconds, "state_dir": str(plan.state.folder)})
+        told = {"url": plan.url, "ready_after_seconds": seconds, "state_dir": str(plan.state.folder)}
+        print_json(told | {"first_admin": as_told(first)})
         return
-    print_welcome(plan, seconds)
+    print_welcome(plan, seconds, first)
 
 
 def _stay(plan: Plan, *, as_json: bool) -> None:
@@ -69,12 +73,23 @@ def _stay(plan: Plan, *, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))
     try:
-        plan.migrate_from_beside(output=subprocess.DEVNULL)
+        threading.Thread(target=_prepare, args=(plan, process), daemon=True).start()
         _show(process)
     finally:
         process.terminate()
         code = process.wait()
     raise typer.Exit(code)
+
+
+def _prepare(plan: Plan, process: subprocess.Popen[str]) -> None:
+    """Migrate and make the first administrator, as soon as the database answers; beside what is shown."""
+    try:
+        plan.migrate_patiently(lambda: process.poll() is None)
+    except StackError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}")
+        return
+    if plan.serves and (first := first_admin_or_hint(plan.settings)) is not None:
+        print_made(first)
 
 
 def _show(process: subprocess.Popen[str]) -> None:
@@ -195,6 +210,8 @@ def api(
     servers = plan.start_data_servers()
     try:
         plan.migrate(lambda: servers is None or servers.poll() is None)
+        if (first := first_admin_or_hint(plan.settings)) is not None:
+            print_made(first)
         code = _run_api(plan, reload=reload)
     finally:
         if servers is not None:

@@ -4,16 +4,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 from rich.markup import escape
 
+from app.cli.accounts import print_made
 from app.cli.console import console, errors, readable
 from app.cli.database import migrate_when_reachable
 from app.core.config import AppSettings, ConfigurationError, Role, given_values, load_settings
+from app.services.auth.administrators import Made
 from app.supervision import control
 from app.supervision.control import StackError
 from app.supervision.embedded.binaries import find_postgres, find_redis
@@ -126,15 +128,11 @@ class Plan:
                 "stop it with `make down` first, or choose another STATE_DIR for a second one"
             )
 
-    def migrate_from_beside(self, *, output: int | None = None) -> None:
-        """Have a process beside the stack migrate; an embedded database can only follow supervisord.
-
-        Args:
-            output: where its JSON lines go; to standard output where it is not given.
-        """
+    def migrate_from_beside(self) -> None:
+        """Have a process beside the stack migrate; an embedded database can only follow supervisord."""
         command = [sys.executable, "-m", "app.cli", "migrate", "--quiet"]
         environment = self.environment(log_file=False)
-        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output)
+        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
     def migrate(self, alive: Callable[[], bool] = lambda: True) -> str:
         """Bring the schema to this version's as soon as the database answers.
@@ -144,6 +142,14 @@ class Plan:
         """
         timeout = 60.0 if "postgres" in self.servers else 15.0
         return migrate_when_reachable(self.settings, timeout=timeout, alive=alive)
+
+    def migrate_patiently(self, alive: Callable[[], bool]) -> None:
+        """The same for a stack that stays: readiness tells until the database comes.
+
+        Raises:
+            StackError: the stack ended, or its pools are too large for the database.
+        """
+        migrate_when_reachable(self.settings, timeout=float("inf"), alive=alive)
 
     def start_data_servers(self) -> subprocess.Popen[bytes] | None:
         """Start the embedded servers alone; gives their supervisord where it was started here."""
@@ -233,8 +239,8 @@ def holder(port: int) -> str:
     return "a program of another user"
 
 
-def print_welcome(plan: Plan, seconds: float) -> None:
-    """Where the stack is and what to try next."""
+def print_welcome(plan: Plan, seconds: float, first: Made | None) -> None:
+    """Where the stack is, who its first administrator is if that was made now, and what to try next."""
     state = plan.state
     plain = control.write_client_configuration(state) is not None
     control_command = (
@@ -251,11 +257,26 @@ def print_welcome(plan: Plan, seconds: float) -> None:
     }
     for name, value in rows.items():
         console.print(f"  {name:<18} {escape(value)}")
-    console.print(
-        f"\nTry next:\n"
-        f"  curl {plan.url}/health\n"
-        f"  curl -F file=@video.mp4 {plan.url}/api/v1/media\n"
-        f"  curl {plan.url}/api/v1/jobs\n"
-        f"  make down",
-        markup=False,
-    )
+    if first is not None:
+        console.print()
+        print_made(first)
+    console.print("\nTry next:", *_next_steps(plan, first), sep="\n  ", markup=False)
+
+
+def _next_steps(plan: Plan, first: Made | None) -> Iterator[str]:
+    api = f"{plan.url}/api/v1"
+    authorized = 'curl -H "Authorization: Bearer $TOKEN"'
+    email = first.user.email if first else plan.settings.auth.first_admin_email
+    password = first.one_time_password if first else "PASSWORD"
+    if plan.serves:
+        yield (
+            f"TOKEN=$(curl -s -d username={email} -d password={password} {api}/auth/token "
+            """| sed 's/.*"access_token":"\\([^"]*\\).*/\\1/')"""
+        )
+    if plan.serves and first is not None:
+        passwords = f'{{"current_password": "{password}", "new_password": "YOUR OWN"}}'
+        yield f"{authorized} -H 'Content-Type: application/json' -d '{passwords}' {api}/auth/password"
+    if plan.serves:
+        yield f"{authorized} -F file=@video.mp4 {api}/media"
+        yield f"{authorized} {api}/jobs"
+    yield "make down"

@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    AfterValidator,
+    EmailStr,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 
 from app.core.config.fields import (
     Env,
@@ -198,6 +206,11 @@ class AuthSettings(Group):
     )
     require_verified_email: Annotated[bool, Env("REQUIRE_VERIFIED_EMAIL")] = Field(
         default=True, description="true or false: whether an address must be verified before login"
+    )
+    first_admin_email: Annotated[EmailStr, AfterValidator(str.lower), Env("FIRST_ADMIN_EMAIL")] = Field(
+        "admin@localhost.localdomain",
+        max_length=320,
+        description="the e-mail address of the administrator that the first start makes",
     )
     password_memory: Annotated[int, Env("PASSWORD_HASH_MEMORY")] = Field(
         65536, ge=1024, le=4194304, description="KiB of memory of one Argon2id hash"
