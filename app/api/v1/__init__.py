@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api.v1 import auth, health, info, jobs, media, ping, sessions
+from app.api.v1 import admin, api_keys, auth, health, info, jobs, media, ping, sessions
 
 PREFIX = "/api/v1"
 
@@ -13,6 +13,8 @@ routers: tuple[APIRouter, ...] = (
     health.router,
     auth.router,
     sessions.router,
+    api_keys.router,
+    admin.router,
     media.router,
     jobs.router,
 )
