@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api.v1 import admin, api_keys, auth, health, info, jobs, media, ping, sessions
+from app.api.v1 import admin, api_keys, auth, health, info, jobs, media, ping, registration, sessions, users
 
 PREFIX = "/api/v1"
 
@@ -12,6 +12,8 @@ routers: tuple[APIRouter, ...] = (
     info.router,
     health.router,
     auth.router,
+    registration.router,
+    users.router,
     sessions.router,
     api_keys.router,
     admin.router,

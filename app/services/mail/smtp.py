@@ -43,14 +43,11 @@ def _send(message: EmailMessage, email: EmailSettings, context: ssl.SSLContext) 
             if email.smtp_tls == "starttls":
                 server.starttls(context=context)
             if email.smtp_user:
-                server.login(email.smtp_user, secret_text(email.smtp_password))
+                _log_in(server, email.smtp_user, secret_text(email.smtp_password))
             server.send_message(message)
     except smtplib.SMTPRecipientsRefused as error:
         [(code, _text)] = error.recipients.values()
         raise _refused(code, "the recipient") from None
-    except smtplib.SMTPAuthenticationError as error:
-        # The operator's to mend, who may do so before the last attempt.
-        raise MailUnavailableError(f"The mail server refused the login ({error.smtp_code}).") from None
     except smtplib.SMTPResponseException as error:
         raise _refused(error.smtp_code, "the message") from None
     except smtplib.SMTPNotSupportedError:
@@ -67,6 +64,14 @@ def _connected(email: EmailSettings, context: ssl.SSLContext, name: str) -> smtp
     if email.smtp_tls == "tls":
         return smtplib.SMTP_SSL(host, port, local_hostname=name, timeout=TIMEOUT, context=context)
     return smtplib.SMTP(host, port, local_hostname=name, timeout=TIMEOUT)
+
+
+def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    try:
+        server.login(user, password)
+    except (smtplib.SMTPAuthenticationError, smtplib.SMTPServerDisconnected):
+        # Some hang up after a refusal. It is the operator's to mend, who may do so before the last attempt.
+        raise MailUnavailableError("The mail server refused the login.") from None
 
 
 def _refused(code: int, what: str) -> Exception:

@@ -73,7 +73,7 @@ async def content(
         ServiceUnavailableException: the workspace does not have it now.
     """
     file = await _own(session, media_id, owner_id)
-    return await _download(workspace, file.sha256, file.mime_type, file.name)
+    return await download(workspace, file.sha256, file.mime_type, file.name)
 
 
 async def thumbnail_of(
@@ -91,10 +91,15 @@ async def thumbnail_of(
             states.why_no_thumbnail(file),
             details={"state": states.of(file), "job_state": file.job.state if file.job else None},
         )
-    return await _download(workspace, file.thumbnail_key, thumbnail.MIME, f"{Path(file.name).stem}.jpg")
+    return await download(workspace, file.thumbnail_key, thumbnail.MIME, f"{Path(file.name).stem}.jpg")
 
 
-async def _download(workspace: Workspace, key: str, mime_type: str, name: str) -> Download:
+async def download(workspace: Workspace, key: str, mime_type: str, name: str) -> Download:
+    """An object of the workspace, to be sent under a name.
+
+    Raises:
+        ServiceUnavailableException: the workspace does not have it now.
+    """
     path = workspace.path(key)
     try:
         facts = await anyio.to_thread.run_sync(os.stat, path)

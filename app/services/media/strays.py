@@ -1,7 +1,9 @@
 """Removing files that no row speaks of: what crashes and deletions leave behind."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -9,6 +11,7 @@ import anyio.to_thread
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
 from app.services.workspace import Workspace
 
@@ -40,6 +43,33 @@ async def remove_strays(workspace: Workspace, reading: Reading, *, age: float = 
     return removed
 
 
+async def remove_unreferenced(
+    session: AsyncSession, workspace: Workspace, objects: Mapping[str, datetime]
+) -> int:
+    """Remove the objects of rows that this transaction has deleted, unless other rows speak of them.
+
+    To be called before the commit: where the process dies, the rows are still there to be found again.
+
+    Args:
+        session: the transaction.
+        workspace: where the objects are.
+        objects: their keys, each with the moment at which its row was last written. What was put in place
+            after that is the same content of somebody whose row may not have committed yet; it stays, and is
+            a stray where nobody comes.
+
+    Returns:
+        How many were removed.
+    """
+    unknown = objects.keys() - await _known(session, set(objects))
+    now = time.time()
+    ages = {key: now - objects[key].timestamp() for key in unknown}
+    return await anyio.to_thread.run_sync(_remove_each, workspace, ages)
+
+
+def _remove_each(workspace: Workspace, ages: dict[str, float]) -> int:
+    return sum(workspace.remove_aged(key, age) for key, age in ages.items())
+
+
 def _batch(keys: Iterator[str]) -> set[str]:
     return set(islice(keys, _BATCH))
 
@@ -49,7 +79,7 @@ def _remove(workspace: Workspace, keys: set[str], age: float) -> int:
 
 
 async def _known(session: AsyncSession, keys: set[str]) -> set[str]:
-    """Those of the keys that a file or a thumbnail has."""
-    columns = (MediaFile.sha256, MediaFile.thumbnail_key)
+    """Those of the keys that a file, a thumbnail or an export has."""
+    columns = (MediaFile.sha256, MediaFile.thumbnail_key, DataExport.object_key)
     found = await session.scalars(union(*(select(column).where(column.in_(keys)) for column in columns)))
     return {key for key in found if key is not None}

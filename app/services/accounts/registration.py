@@ -1,0 +1,143 @@
+"""Making an account, proving its address, and setting a new password by mail.
+
+What a request answers, and what it costs, is the same whether the address has an account or not.
+"""
+
+import uuid
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql import func
+
+from app.core.config.groups import AuthSettings
+from app.core.security import same
+from app.exceptions.base import BadRequestException, ConflictException, ForbiddenException
+from app.models.user import User
+from app.services.accounts.credentials import locked
+from app.services.accounts.links import change_stamp, reset_stamp, verification_stamp
+from app.services.accounts.mailing import Occasion, ask
+from app.services.auth import audit, sessions
+from app.services.auth.audit import Event
+from app.services.auth.gate import Gate
+from app.services.auth.origin import Origin
+from app.services.auth.passwords import Passwords
+from app.services.auth.sessions import Reason
+from app.services.auth.tokens import RESET, VERIFY, Claims, InvalidTokenError, Tokens
+
+
+class RegistrationClosedException(ForbiddenException):
+    """People may not register themselves here."""
+
+    code = "registration_disabled"
+    default_message = "Registration is closed here: ask an administrator for an account."
+
+
+class InvalidLinkException(BadRequestException):
+    """The token of a mail is not valid, or not any more."""
+
+    code = "invalid_link"
+    default_message = "This link is not valid: it was used, has expired or was replaced. Ask for another one."
+
+
+def require_open(auth: AuthSettings) -> None:
+    """See that people may register themselves.
+
+    Raises:
+        RegistrationClosedException: they may not.
+    """
+    if not auth.registration:
+        raise RegistrationClosedException
+
+
+async def register(
+    session: AsyncSession, passwords: Passwords, *, email: str, password: str, name: str, origin: Origin
+) -> None:
+    """Make an account, unless the address has one: that stays as it is, verified or not."""
+    hashed = await passwords.hash(password)
+    values = {"email": email, "password_hash": hashed, "name": name}
+    wanted = insert(User).values(values).on_conflict_do_nothing(index_elements=[User.email])
+    added = await session.scalar(wanted.returning(User.id))
+    # Asked in both cases, so that both cost the same.
+    user_id = await session.scalar(select(User.id).where(User.email == email))
+    event = Event.REGISTERED if added else Event.REGISTERED_AGAIN
+    await audit.record(session, event, user_id=user_id, origin=origin)
+    await ask(session, Occasion.REGISTERED, email)
+
+
+async def verify_email(session: AsyncSession, tokens: Tokens, *, token: str, origin: Origin) -> None:
+    """Take the token of a mail as proof that the account's, or its pending, address is its owner's.
+
+    Raises:
+        InvalidLinkException: the token is not valid, or not any more.
+        ConflictException: the pending address has become another account's.
+    """
+    claims = _claims(tokens, token, VERIFY)
+    user = await _alive(session, claims.user_id)
+    if user.email_verified_at is None and _is_for(claims, verification_stamp(user)):
+        user.email_verified_at = func.now()
+        await audit.record(session, Event.EMAIL_VERIFIED, user_id=user.id, origin=origin)
+    elif user.pending_email is not None and _is_for(claims, change_stamp(user)):
+        await _change_address(session, user, user.pending_email, origin)
+    else:
+        raise InvalidLinkException
+
+
+async def reset_password(
+    session: AsyncSession,
+    tokens: Tokens,
+    passwords: Passwords,
+    *,
+    token: str,
+    password: str,
+    gate: Gate,
+    origin: Origin,
+) -> None:
+    """Set a new password and end all sessions; the mail has proven the address too.
+
+    Raises:
+        InvalidLinkException: the token is not valid, or not any more.
+    """
+    claims = _claims(tokens, token, RESET)
+    hashed = await passwords.hash(password)
+    user = await _alive(session, claims.user_id)
+    if not _is_for(claims, reset_stamp(user)):
+        raise InvalidLinkException
+    user.password_hash = hashed
+    user.password_change_required = False
+    user.email_verified_at = user.email_verified_at or func.now()
+    ended = await sessions.revoke(session, user_id=user.id, reason=Reason.PASSWORD_RESET)
+    gate.forget_after(session, user.id)
+    await audit.record(session, Event.PASSWORD_RESET, user_id=user.id, origin=origin, sessions_ended=ended)
+    await ask(session, Occasion.PASSWORD_SET, user.email, user_id=user.id)
+
+
+async def _change_address(session: AsyncSession, user: User, address: str, origin: Origin) -> None:
+    before = user.email
+    try:
+        async with session.begin_nested():
+            user.email, user.pending_email, user.email_verified_at = address, None, func.now()
+            await session.flush()
+    except IntegrityError as error:
+        raise ConflictException("This address belongs to another account by now.") from error
+    await audit.record(session, Event.EMAIL_CHANGED, user_id=user.id, origin=origin)
+    await ask(session, Occasion.ADDRESS_CHANGED, before, user_id=user.id)
+
+
+def _claims(tokens: Tokens, token: str, kind: str) -> Claims:
+    try:
+        return tokens.verify(token, kind)
+    except InvalidTokenError as error:
+        raise InvalidLinkException from error
+
+
+async def _alive(session: AsyncSession, user_id: uuid.UUID) -> User:
+    user = await locked(session, user_id)
+    if user is None:
+        raise InvalidLinkException
+    return user
+
+
+def _is_for(claims: Claims, stamp: str) -> bool:
+    return same(claims.stamp or "", stamp)
