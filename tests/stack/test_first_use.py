@@ -1,13 +1,16 @@
 """What a newcomer does: start it, look at it, put a video through it (A1, A6, A7, A15, C1, C5)."""
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.supervision import control
 from tests.servers import wait_for
-from tests.stack.harness import Stack
+from tests.stack.harness import Stack, fresh_stack
 
 pytestmark = pytest.mark.stack
 
@@ -85,3 +88,43 @@ def test_what_people_upload_is_for_this_account_alone(stack: Stack, video: Path)
     files = [path for path in (stack.state.folder / "workspace").rglob("*") if path.is_file()]
     assert files
     assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+def test_the_one_time_password_that_up_shows_lets_in_once_it_is_changed() -> None:
+    with fresh_stack() as stack:
+        shown = run(stack, "up")
+        one_time = re.findall(r"One-time password: (\w+)", shown)[0]
+        try:
+            answer = log_in(stack, one_time)
+            stack.client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            refused = stack.client.get("/api/v1/jobs")
+            assert refused.status_code == 403
+            assert "one-time password" in refused.json()["error"]["message"]
+            passwords = {"current_password": one_time, "new_password": "correct horse battery"}
+            assert stack.client.post("/api/v1/auth/password", json=passwords).status_code == 204
+            assert stack.client.get("/api/v1/jobs").status_code == 200
+            assert stack.client.get("/api/v1/admin/users").json()["total"] == 1
+            assert log_in(stack, one_time).status_code == 401
+            assert log_in(stack, "correct horse battery").status_code == 200
+            assert "One-time password" not in run(stack, "up")
+            assert one_time not in stack.state.log_file.read_text("utf-8")
+        finally:
+            run(stack, "down")
+
+
+def run(stack: Stack, command: str) -> str:
+    done = subprocess.run(
+        stack.command(command),
+        env=stack.environment | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def log_in(stack: Stack, password: str) -> httpx.Response:
+    form = {"username": "admin@localhost.localdomain", "password": password}
+    return stack.client.post("/api/v1/auth/token", data=form)
