@@ -99,7 +99,7 @@ def test_a_tick_fires_what_is_due(child: Runtime, settings: AppSettings) -> None
     jobs.doorbell("maintenance")
     with psycopg.connect(plain(settings.database.url.get_secret_value())) as connection:
         row = connection.execute("SELECT state, result FROM jobs WHERE kind = 'maintenance.prune'").fetchone()
-    assert row == ("succeeded", {"jobs": 0, "slots": 0, "exports": 0})
+    assert row == ("succeeded", {"jobs": 0, "slots": 0, "exports": 0, "sessions": 0})
 
 
 def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: AppSettings) -> None:
@@ -113,7 +113,18 @@ def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: App
         accept(child, "maintenance.prune", limit=3)
         jobs.doorbell("maintenance")
         row = connection.execute("SELECT result FROM jobs").fetchall()
-    assert row == [({"jobs": 7, "slots": 0, "exports": 0},)]
+    assert row == [({"jobs": 7, "slots": 0, "exports": 0, "sessions": 0},)]
+
+
+def test_sessions_that_ended_long_ago_are_pruned(child: Runtime, settings: AppSettings) -> None:
+    with psycopg.connect(plain(settings.database.url.get_secret_value()), autocommit=True) as connection:
+        connection.execute(
+            "UPDATE sessions SET expires_at = now() - interval '31 days' WHERE user_id = %s", (OWNER,)
+        )
+        accept(child, "maintenance.prune")
+        jobs.doorbell("maintenance")
+        row = connection.execute("SELECT result->>'sessions' FROM jobs").fetchone()
+    assert row == ("1",)
 
 
 def test_storage_that_cannot_be_written_is_told_of(

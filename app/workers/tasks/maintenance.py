@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.database import transaction
 from app.services.accounts.exports import prune_exports
+from app.services.auth.sessions import prune_sessions
+from app.services.auth.throttle import KNOWN_FOR
 from app.services.jobs import RunningJob, job
 from app.services.jobs.pruning import prune_jobs, prune_slots
 from app.services.schedules import Schedule, add_schedule
@@ -37,13 +39,15 @@ class PruneArgs(BaseModel):
 
 @job("maintenance.prune", PruneArgs, queue="maintenance", max_attempts=3)
 async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
-    """Forget jobs that ended long ago, their events, old slots of schedules, and expired exports."""
+    """Forget jobs and sessions that ended long ago, old slots of schedules, and expired exports."""
     days = running.settings.jobs.retention_days
     expired = partial(prune_exports, workspace=Workspace.from_settings(running.settings))
     return {
         "jobs": await _in_steps(prune_jobs, days, args.limit),
         "slots": await _in_steps(prune_slots, days, args.limit),
         "exports": await _in_steps(expired, days, args.limit),
+        # As long as the throttle looks for places in them.
+        "sessions": await _in_steps(prune_sessions, KNOWN_FOR.days, args.limit),
     }
 
 
