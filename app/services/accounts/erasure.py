@@ -57,8 +57,9 @@ async def erase(begin: Begin, workspace: Workspace, user_id: uuid.UUID, *, patie
         if not await _is_deleted(session, user_id):
             return False
     await _stop_jobs(begin, user_id, patience)
-    while await _take_media(begin, workspace, user_id) or await _take_exports(begin, workspace, user_id):
-        pass
+    for take in (_take_media, _take_exports):
+        while await take(begin, workspace, user_id):
+            pass
     for table, owner in _OWNED:
         while await _take(begin, table, owner == user_id):
             pass
