@@ -30,6 +30,9 @@ TYPES: Final = (
 )
 """What gets smaller. Media does not, and an event in a stream of events must not wait for the next one."""
 
+FORBIDDING: Final = frozenset({b"set-cookie", b"content-range", b"content-encoding"})
+"""Headers of answers that are left as they are."""
+
 SECRET: Final = (
     "/api/v1/admin",
     "/api/v1/api-keys",
@@ -103,9 +106,7 @@ def _may_be(start: Message) -> bool:
             media_type = value.partition(b";")[0].strip().lower()
         elif name == b"cache-control":
             control += value.lower()
-        elif name == b"content-length" and int(value) < MINIMUM_SIZE:
-            return False
-        elif name in {b"set-cookie", b"content-range", b"content-encoding"}:
+        elif name in FORBIDDING:
             return False
     if b"no-store" in control or b"no-transform" in control:
         return False

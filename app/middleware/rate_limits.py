@@ -49,7 +49,7 @@ class RateLimits:
             MAILS, ("reset", reset)
         )
         limited = {self._address, self._account, registration, reset}
-        self._policies = {limit: f"{limit.amount};w={limit.seconds}".encode() for limit in limited}
+        self._policies = {limit: _policy(limit) for limit in limited}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
@@ -88,10 +88,9 @@ class RateLimits:
 
     def _headers(self, standing: Standing) -> list[tuple[bytes, bytes]]:
         return [
-            (b"ratelimit-limit", b"%d" % standing.limit.amount),
+            *self._policies[standing.limit],
             (b"ratelimit-remaining", b"%d" % standing.remaining),
             (b"ratelimit-reset", b"%d" % standing.wait),
-            (b"ratelimit-policy", self._policies[standing.limit]),
         ]
 
     def _refusal(self, standing: Standing) -> TooManyRequestsException:
@@ -100,6 +99,14 @@ class RateLimits:
             f"Too many requests. Try again in {standing.wait} seconds.",
             headers=headers | {"Retry-After": str(standing.wait)},
         )
+
+
+def _policy(limit: Limit) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that say what the limit is; they are the same for everybody."""
+    return (
+        (b"ratelimit-limit", b"%d" % limit.amount),
+        (b"ratelimit-policy", b"%d;w=%d" % (limit.amount, limit.seconds)),
+    )
 
 
 def _is_free(scope: Scope) -> bool:

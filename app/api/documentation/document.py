@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from app.api.documentation import limits
 from app.core.config import AppSettings
 from app.schemas.base import ErrorResponse, ProblemResponse
 
@@ -84,6 +85,8 @@ def with_errors(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             if method in METHODS:
                 _declare(operation, _errors(path, operation))
+                if limits.is_limited(path):
+                    limits.declare(document, operation)
     for replaced in ("HTTPValidationError", "ValidationError"):
         schemas.pop(replaced, None)
     return document
@@ -106,7 +109,7 @@ def _errors(path: str, operation: dict[str, Any]) -> dict[str, str]:
         errors |= WITH_INPUT
     if "security" in operation:
         errors |= WITH_CREDENTIAL
-    if path.startswith("/api/"):
+    if limits.is_limited(path):
         errors |= LIMITED
     if "{" in path:
         errors |= WITH_PATH_VALUE
