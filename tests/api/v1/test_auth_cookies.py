@@ -1,5 +1,6 @@
 """Cookie mode: no token in reach of scripts, nothing changed without the token of the session."""
 
+import json
 from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
@@ -120,6 +121,18 @@ async def test_a_page_without_tls_is_not_ours_where_we_have_it(settings: AppSett
 async def test_another_site_cannot_log_a_visitor_in(anonymous: httpx.AsyncClient) -> None:
     answer = await browser_login(anonymous, Origin="https://evil.example")
     assert answer.status_code == 403
+    assert not cookies_of(answer)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None])
+async def test_what_a_form_of_another_site_can_send_is_no_login(
+    anonymous: httpx.AsyncClient, content_type: str | None
+) -> None:
+    """Browsers that send no origin with it still ask first before they send JSON (Fetch, section 4.10)."""
+    body = json.dumps({"email": EMAILS[OWNER], "password": PASSWORD, "cookie": True}).encode()
+    headers = {"content-type": content_type} if content_type else {}
+    answer = await anonymous.post(LOGIN, content=body, headers=headers)
+    assert answer.status_code == 422
     assert not cookies_of(answer)
 
 
