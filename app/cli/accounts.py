@@ -82,6 +82,15 @@ def first_admin_or_hint(settings: AppSettings) -> Made | None:
         return None
 
 
+def hint_where_nobody_administrates(settings: AppSettings) -> None:
+    """Say how an administrator is made where there is none and none is to be made here."""
+    try:
+        if not has_admin(settings):
+            errors.print(f"[yellow]There is no administrator:[/] {escape(HOW)}")
+    except StackError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}")
+
+
 def has_admin(settings: AppSettings) -> bool:
     """Whether somebody can administrate.
 

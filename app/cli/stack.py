@@ -16,10 +16,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.accounts import as_told, first_admin_or_hint, print_made
+from app.cli.accounts import (
+    as_told,
+    first_admin_or_hint,
+    hint_where_nobody_administrates,
+    print_made,
+)
 from app.cli.console import console, errors, print_json, readable
 from app.cli.startup import Plan, print_welcome, start_and_wait
-from app.core.config import given_values
+from app.core.config import AppSettings, given_values
 from app.supervision import control
 from app.supervision.control import StackError
 from app.supervision.orphans import end_orphans
@@ -88,7 +93,15 @@ def _prepare(plan: Plan, process: subprocess.Popen[str]) -> None:
     except StackError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}")
         return
-    if plan.serves and (first := first_admin_or_hint(plan.settings)) is not None:
+    if plan.serves:
+        _administrate(plan.settings)
+
+
+def _administrate(settings: AppSettings) -> None:
+    if not sys.stdout.isatty():
+        # Whatever keeps these lines is no place for a one-time password.
+        hint_where_nobody_administrates(settings)
+    elif (first := first_admin_or_hint(settings)) is not None:
         print_made(first)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import secrets
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +16,14 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.cli.accounts import first_admin, first_admin_or_hint, has_admin
+from app.cli.stack import _prepare
+from app.cli.startup import Plan
 from app.core import schema
 from app.core.config import AppSettings
 from app.services.auth.passwords import Passwords
 from app.services.users import BUILT_IN_OWNER
 from app.supervision.control import StackError
+from app.supervision.state import State
 from tests.accounts import ADMIN, EMAILS, OWNER, SERVICE
 from tests.configuration import PATIENT, SECRET_KEY, make_settings
 from tests.servers import beside, plain
@@ -268,6 +273,21 @@ def test_a_log_is_told_how_to_make_an_administrator_and_none_is_made(
     hints = [line["hint"] for line in lines if line["message"] == "no_administrator"]
     assert hints == ["make one with `holdfast create-admin EMAIL`"]
     assert not has_admin(nobody)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_stays_shows_a_one_time_password_to_a_terminal_only(
+    nobody: AppSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    plan = Plan(nobody, State.chosen({"STATE_DIR": str(nobody.state_dir)}), ())
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
+        _prepare(plan, process)
+        process.communicate("")
+    said = capsys.readouterr()
+    assert ("One-time password" in said.out) is terminal
+    assert has_admin(nobody) is terminal
+    assert ("There is no administrator" in said.err) is not terminal
 
 
 def test_a_log_is_silent_where_somebody_administrates(

@@ -36,7 +36,17 @@ def holdfast(folder: Path, *arguments: str, **values: str) -> subprocess.Complet
 def test_it_tells_its_version_and_its_commands(folder: Path) -> None:
     assert holdfast(folder, "--version").stdout.strip() == __version__
     commands = holdfast(folder, "--help").stdout
-    for command in ("up", "down", "status", "restart", "logs", "migrate", "doctor", "openapi"):
+    for command in (
+        "up",
+        "down",
+        "status",
+        "restart",
+        "logs",
+        "migrate",
+        "create-admin",
+        "doctor",
+        "openapi",
+    ):
         assert command in commands
 
 
