@@ -1,5 +1,6 @@
 """Who gets a mail on which occasion. Decided where it is sent from, and told to nobody."""
 
+import uuid
 from typing import Final
 
 from sqlalchemy import select
@@ -27,7 +28,7 @@ class Stationery:
         self._say: Final = Wording(settings)
         self._tokens = tokens
 
-    async def write(self, session: AsyncSession, args: MailArgs) -> tuple[Letter, User] | None:
+    async def write(self, session: AsyncSession, args: MailArgs) -> tuple[Letter, uuid.UUID] | None:
         """The letter of an occasion and the account that it is about; None where nobody is to get one."""
         user = await _subject(session, args)
         if user is None or user.id in INTERNAL or user.status is not AccountStatus.ACTIVE:
@@ -38,7 +39,7 @@ class Stationery:
             letter = self._say.address_changed(args.email)
         else:
             letter = self._to_account(args.occasion, user)
-        return (letter, user) if letter else None
+        return (letter, user.id) if letter else None
 
     def _to_account(self, occasion: Occasion, user: User) -> Letter | None:
         if occasion is Occasion.PASSWORD_SET:

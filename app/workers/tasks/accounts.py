@@ -37,10 +37,10 @@ async def send_mail(job: RunningJob, args: MailArgs) -> dict[str, bool]:
     sent = False
     try:
         if found is not None:
-            letter, user = found
+            letter, user_id = found
             sent = await deliver(job.settings, letter, name=job.id)
             if args.occasion is Occasion.RESET_ASKED:
-                await audit.record(job.session, Event.PASSWORD_RESET_ASKED, user_id=user.id)
+                await audit.record(job.session, Event.PASSWORD_RESET_ASKED, user_id=user_id)
     except JobFailed:
         await mailing.forget_address(job.session, job.id)
         raise

@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
+from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
 from app.services.media import strays
 from app.services.media.strays import AGE, Reading, remove_strays
@@ -72,6 +74,16 @@ async def test_files_and_thumbnails_of_rows_stay(
     assert await remove_strays(workspace, reading) == 0
     assert workspace.path(file).exists()
     assert workspace.path(thumbnail).exists()
+
+
+async def test_the_file_of_an_export_stays(
+    workspace: Workspace, reading: Reading, sessions: Sessions
+) -> None:
+    key = await aged(workspace, b"export")
+    async with transaction(sessions) as session:
+        session.add(DataExport(user_id=OWNER, object_key=key, expires_at=datetime.now(UTC)))
+    assert await remove_strays(workspace, reading) == 0
+    assert workspace.path(key).exists()
 
 
 async def test_any_number_is_removed(
