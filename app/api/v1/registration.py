@@ -44,7 +44,7 @@ async def register(
     registration.require_open(settings.auth)
     mailing.require_mail(settings)
     state = state_of(request)
-    await state["throttle"].mail(given.email)
+    await state["throttle"].mail(given.email, Occasion.REGISTERED)
     await registration.register(
         session,
         state["passwords"],
@@ -100,6 +100,6 @@ async def _ask(
     request: Request, session: SessionDep, settings: SettingsDep, occasion: Occasion, email: str
 ) -> Accepted:
     mailing.require_mail(settings)
-    await state_of(request)["throttle"].mail(email)
+    await state_of(request)["throttle"].mail(email, occasion)
     await mailing.ask(session, occasion, email)
     return Accepted(message=ASKED)

@@ -84,7 +84,7 @@ async def update_me(
     state = state_of(request)
     if given.email is not None:
         mailing.require_mail(settings)
-        await state["throttle"].mail(given.email)
+        await state["throttle"].mail(given.email, mailing.Occasion.ADDRESS_CHANGE_ASKED)
     me = await profile.update(session, state["desk"], given, by=principal, origin=origin, if_match=if_match)
     response.headers["ETag"] = versions.entity_tag(me)
     return me

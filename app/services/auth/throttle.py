@@ -97,17 +97,18 @@ class Throttle:
         await self._counters.add(self._account, f"login:{account}", -1)
         await self._counters.clear(self._pair, f"login:{account}:{network}")
 
-    async def mail(self, email: str) -> None:
+    async def mail(self, email: str, occasion: str = "any") -> None:
         """Count a mail that somebody asks to be sent to an address, whether it has an account or not.
 
-        Nobody is locked out by it: whose mailbox has that many mails has a link that holds.
+        Each occasion counts by itself. So nobody is locked out by the mails that others ask for: a mailbox
+        that has as many as it may have of one kind has a link of that kind that holds.
 
         Raises:
             TooManyRequestsException: the address had as many as it may have.
         """
         if self._enabled:
             _refuse_over(
-                await self._counters.add(self._mail, f"mail:{self._digest(email)}"),
+                await self._counters.add(self._mail, f"mail:{occasion}:{self._digest(email)}"),
                 "This address was sent too many mails. Look for the last one, or try again later.",
             )
 

@@ -216,6 +216,15 @@ async def test_a_mailbox_is_not_flooded(make: Make) -> None:
     await throttle.mail("somebody@example.com")
 
 
+async def test_mails_of_one_kind_do_not_keep_those_of_another_away(make: Make) -> None:
+    """Else who registers an address again and again would keep its owner from a new password."""
+    throttle = make(RATE_LIMIT_RESET="1/day")
+    await throttle.mail(EMAIL, "registered")
+    await throttle.mail(EMAIL, "forgotten")
+    with pytest.raises(TooManyRequestsException):
+        await throttle.mail(EMAIL, "registered")
+
+
 async def test_limits_can_be_off(make: Make) -> None:
     throttle = make(RATE_LIMIT_ENABLED="false", RATE_LIMIT_RESET="1/day")
     assert all([await guess(throttle, "192.0.2.1") for _ in range(20)])
