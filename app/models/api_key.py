@@ -13,7 +13,11 @@ class ApiKey(Identified, Timestamped, Base):
     """A key that acts for an account within its scopes."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (Index("ix_api_keys_user_id", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_api_keys_user_id", "user_id", "id"),
+        # What the pruning of ended keys looks for.
+        Index("ix_api_keys_expires_at", "expires_at"),
+    )
 
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(100))

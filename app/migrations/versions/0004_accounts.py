@@ -118,6 +118,7 @@ def _create_api_keys() -> None:
         sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
     )
     op.create_index("ix_api_keys_user_id", "api_keys", ["user_id", "id"])
+    op.create_index("ix_api_keys_expires_at", "api_keys", ["expires_at"])
 
 
 def _create_audit_log() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import delete, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.security import digest
@@ -119,8 +119,23 @@ async def revoke(
     if key.revoked_at is not None:
         return
     key.revoked_at = func.now()
+    # The end is the end: pruning then has one column to look at.
+    key.expires_at = func.least(ApiKey.expires_at, func.now())
     gate.forget_after(session, user_id)
     await audit.record(session, Event.KEY_REVOKED, user_id=user_id, by=by, origin=origin, key_id=str(key_id))
+
+
+async def prune_api_keys(session: AsyncSession, *, days: int, limit: int) -> int:
+    """Delete up to ``limit`` keys that ended more than ``days`` days ago; gives how many."""
+    old = (
+        select(ApiKey.id)
+        .where(ApiKey.expires_at < func.now() - literal(timedelta(days=days)))
+        .order_by(ApiKey.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    deleted = await session.scalars(delete(ApiKey).where(ApiKey.id.in_(old)).returning(ApiKey.id))
+    return len(deleted.all())
 
 
 async def _own(session: AsyncSession, key_id: uuid.UUID, user_id: uuid.UUID, *, lock: bool = False) -> ApiKey:
