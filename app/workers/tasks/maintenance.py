@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.database import transaction
 from app.services.accounts.exports import prune_exports
+from app.services.auth.api_keys import prune_api_keys
 from app.services.auth.sessions import prune_sessions
 from app.services.auth.throttle import KNOWN_FOR
 from app.services.jobs import RunningJob, job
@@ -48,6 +49,7 @@ async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
         "exports": await _in_steps(expired, days, args.limit),
         # As long as the throttle looks for places in them.
         "sessions": await _in_steps(prune_sessions, KNOWN_FOR.days, args.limit),
+        "api_keys": await _in_steps(prune_api_keys, days, args.limit),
     }
 
 
