@@ -42,7 +42,7 @@ async def test_a_letter_is_sent_under_a_name_that_stays(
     server = start_server()
     for _ in range(2):
         assert await deliver(through(settings, server), letter(settings), name=NAME)
-    contents = [envelope.content or b"" for envelope in server.taken]
+    contents = [envelope.original_content or b"" for envelope in server.taken]
     assert all(f"Message-ID: <{NAME}@example.org>".encode() in content for content in contents)
     assert TOKEN.encode() in contents[0].replace(b"=\r\n", b"")
 
