@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from app.models.user import AccountStatus, UserRole
 from app.schemas.accounts import EmailAddress, Name
@@ -54,5 +54,5 @@ class AccountUpdate(BaseSchema):
     role: Literal[UserRole.USER, UserRole.ADMIN] | None = Field(
         None, description="Service accounts stay what they are."
     )
-    disabled: bool | None = Field(None, description="Whether it is shut out.")
+    disabled: StrictBool | None = Field(None, description="Whether it is shut out.")
     name: Name | None = None

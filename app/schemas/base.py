@@ -1,12 +1,15 @@
 """The shapes that every payload shares."""
 
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -33,6 +36,16 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment in UTC, written with a trailing ``Z`` (RFC 3339)."""
+
+
+def _as_date(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("must be a date and a time, such as 2026-11-21T09:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_date)]
+"""A moment as it is asked for, in the form of RFC 3339; pydantic alone would take seconds since 1970 too."""
 
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """Text that PostgreSQL can hold: without the character NUL."""

@@ -101,11 +101,11 @@ async def release_key(session: AsyncSession, claim: Claim) -> None:
     await session.execute(delete(IdempotencyKey).where(*_is(claim)))
 
 
-async def prune_keys(session: AsyncSession, *, limit: int) -> int:
-    """Delete up to ``limit`` keys whose time is over; gives how many."""
+async def prune_keys(session: AsyncSession, *, days: int, limit: int) -> int:
+    """Delete up to ``limit`` keys whose time has been over for ``days`` days; gives how many."""
     old = (
         select(IdempotencyKey.id)
-        .where(IdempotencyKey.expires_at <= func.now())
+        .where(IdempotencyKey.expires_at <= func.now() - literal(timedelta(days=days)))
         .order_by(IdempotencyKey.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

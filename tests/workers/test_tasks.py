@@ -99,7 +99,7 @@ def test_a_tick_fires_what_is_due(child: Runtime, settings: AppSettings) -> None
     jobs.doorbell("maintenance")
     with psycopg.connect(plain(settings.database.url.get_secret_value())) as connection:
         row = connection.execute("SELECT state, result FROM jobs WHERE kind = 'maintenance.prune'").fetchone()
-    assert row == ("succeeded", {"jobs": 0, "slots": 0, "exports": 0, "sessions": 0})
+    assert row == ("succeeded", {"jobs": 0, "slots": 0, "exports": 0, "sessions": 0, "idempotency_keys": 0})
 
 
 def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: AppSettings) -> None:
@@ -113,7 +113,20 @@ def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: App
         accept(child, "maintenance.prune", limit=3)
         jobs.doorbell("maintenance")
         row = connection.execute("SELECT result FROM jobs").fetchall()
-    assert row == [({"jobs": 7, "slots": 0, "exports": 0, "sessions": 0},)]
+    assert row == [({"jobs": 7, "slots": 0, "exports": 0, "sessions": 0, "idempotency_keys": 0},)]
+
+
+def test_kept_answers_are_pruned_when_their_time_is_over(child: Runtime, settings: AppSettings) -> None:
+    with psycopg.connect(plain(settings.database.url.get_secret_value()), autocommit=True) as connection:
+        for key, left in (("over", "-1 second"), ("good", "1 minute")):
+            connection.execute(
+                "INSERT INTO idempotency_keys (id, user_id, operation, key_hash, fingerprint, expires_at)"
+                " VALUES (gen_random_uuid(), %s, 'POST /x', %s, '', now() + %s::interval)",
+                (OWNER, key, left),
+            )
+        accept(child, "maintenance.prune")
+        jobs.doorbell("maintenance")
+        assert connection.execute("SELECT key_hash FROM idempotency_keys").fetchall() == [("good",)]
 
 
 def test_sessions_that_ended_long_ago_are_pruned(child: Runtime, settings: AppSettings) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import status as http
-from pydantic import AwareDatetime, SecretStr
+from pydantic import SecretStr
 
 from app.api.credentials import AuditReader, UsersAdmin, needs
 from app.api.deps import OriginDep, PageDep, SessionDep, state_of
@@ -21,7 +21,7 @@ from app.schemas.admin import (
 )
 from app.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyResponse
 from app.schemas.audit import AuditEventResponse
-from app.schemas.base import CursorPage, ErrorResponse, PaginatedResponse, Text
+from app.schemas.base import CursorPage, ErrorResponse, Moment, PaginatedResponse, Text
 from app.services.auth import api_keys, audit, directory
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
@@ -199,8 +199,8 @@ async def read_audit_log(
     _: AuditReader,
     event: Annotated[Text | None, Query(max_length=64, description="Only events of this name.")] = None,
     user_id: Annotated[uuid.UUID | None, Query(description="Only what happened to this account.")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="Not before this.")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="Before this.")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="Not before this.")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="Before this.")] = None,
     cursor: Annotated[uuid.UUID | None, Query(description="`next` of the part before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="The most events of a part.")] = 50,
 ) -> CursorPage[AuditEventResponse]:

@@ -13,6 +13,7 @@ from app.services.accounts.exports import prune_exports
 from app.services.auth.api_keys import prune_api_keys
 from app.services.auth.sessions import prune_sessions
 from app.services.auth.throttle import KNOWN_FOR
+from app.services.idempotency import prune_keys
 from app.services.jobs import RunningJob, job
 from app.services.jobs.pruning import prune_jobs, prune_slots
 from app.services.schedules import Schedule, add_schedule
@@ -40,7 +41,7 @@ class PruneArgs(BaseModel):
 
 @job("maintenance.prune", PruneArgs, queue="maintenance", max_attempts=3)
 async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
-    """Forget jobs and sessions that ended long ago, old slots of schedules, and expired exports."""
+    """Forget jobs and sessions that ended long ago, old slots of schedules, expired exports and answers."""
     days = running.settings.jobs.retention_days
     expired = partial(prune_exports, workspace=Workspace.from_settings(running.settings))
     return {
@@ -50,6 +51,7 @@ async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
         # As long as the throttle looks for places in them.
         "sessions": await _in_steps(prune_sessions, KNOWN_FOR.days, args.limit),
         "api_keys": await _in_steps(prune_api_keys, days, args.limit),
+        "idempotency_keys": await _in_steps(prune_keys, 0, args.limit),
     }
 
 
