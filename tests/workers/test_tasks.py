@@ -99,7 +99,10 @@ def test_a_tick_fires_what_is_due(child: Runtime, settings: AppSettings) -> None
     jobs.doorbell("maintenance")
     with psycopg.connect(plain(settings.database.url.get_secret_value())) as connection:
         row = connection.execute("SELECT state, result FROM jobs WHERE kind = 'maintenance.prune'").fetchone()
-    assert row == ("succeeded", {"jobs": 0, "slots": 0, "exports": 0, "sessions": 0, "api_keys": 0, "idempotency_keys": 0})
+    assert row == (
+        "succeeded",
+        {"jobs": 0, "slots": 0, "exports": 0, "sessions": 0, "api_keys": 0, "idempotency_keys": 0},
+    )
 
 
 def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: AppSettings) -> None:
@@ -113,7 +116,9 @@ def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: App
         accept(child, "maintenance.prune", limit=3)
         jobs.doorbell("maintenance")
         row = connection.execute("SELECT result FROM jobs").fetchall()
-    assert row == [({"jobs": 7, "slots": 0, "exports": 0, "sessions": 0, "api_keys": 0, "idempotency_keys": 0},)]
+    assert row == [
+        ({"jobs": 7, "slots": 0, "exports": 0, "sessions": 0, "api_keys": 0, "idempotency_keys": 0},)
+    ]
 
 
 def test_kept_answers_are_pruned_when_their_time_is_over(child: Runtime, settings: AppSettings) -> None:
