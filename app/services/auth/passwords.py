@@ -18,10 +18,6 @@ T = TypeVar("T")
 AT_ONCE: Final = 2
 """Hashes that one process computes at a time; each takes ``PASSWORD_HASH_MEMORY``."""
 
-SHORTEST: Final = 10
-LONGEST: Final = 256
-"""Characters of a password. Length is what counts (NIST SP 800-63B, section 5.1.1)."""
-
 
 class Passwords:
     """Hashes and verifies.
