@@ -15,7 +15,7 @@ from app.api.deps import State
 from app.celery_app import configuration, create_celery
 from app.core import config
 from app.core.config import AppSettings
-from app.core.database import check_pool_budget, create_engine, create_sessions
+from app.core.database import check_pool_budget, create_engine, create_sessions, reading
 from app.core.drain import Drain
 from app.core.limits import Allowances, Counters
 from app.core.logging import setup_logging
@@ -93,6 +93,7 @@ def lifespan(
             stack.push_async_callback(health.aclose)
             await health.open()
             keys = KeyRing.from_settings(settings.auth)
+            reader = reading(engine)
             tokens, sessions = Tokens(keys, settings.auth), create_sessions(engine)
             passwords, grants = Passwords(settings.auth), Grants(keys, tokens, settings.auth)
             throttle = Throttle(attempts, sessions, keys, limits)
@@ -102,6 +103,8 @@ def lifespan(
                 settings=settings,
                 engine=engine,
                 sessions=sessions,
+                readings=create_sessions(reader),
+                reader=reader,
                 redis=redis,
                 doorbell=doorbell,
                 drain=drain,

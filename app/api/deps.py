@@ -6,7 +6,7 @@ from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Query, Request
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app.core.config import AppSettings
 from app.core.database import Sessions
@@ -35,6 +35,8 @@ class State(TypedDict):
     settings: AppSettings
     engine: AsyncEngine
     sessions: Sessions
+    readings: Sessions
+    reader: AsyncEngine
     redis: Redis
     doorbell: Doorbell
     drain: Drain
@@ -101,6 +103,18 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
+async def get_reading(request: Request) -> AsyncIterator[AsyncSession]:
+    """A session for who only reads."""
+    async with state_of(request)["readings"]() as session:
+        yield session
+
+
+async def get_connection(request: Request) -> AsyncIterator[AsyncConnection]:
+    """A connection that only reads, for what is asked so often that a session's objects cost too much."""
+    async with state_of(request)["reader"].connect() as connection:
+        yield connection
+
+
 def get_origin(request: Request) -> Origin:
     """The client's address and what it calls itself, for the audit log and limits."""
     agent = request.headers.get("user-agent")
@@ -125,5 +139,8 @@ MetricsDep = Annotated[Metrics, Depends(get_metrics)]
 # Scope "function": by default FastAPI commits after the answer has gone out, and a client would be told of
 # a write that then fails.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+# For GET alone: what is written through it commits statement by statement.
+ReadingDep = Annotated[AsyncSession, Depends(get_reading, scope="function")]
+ConnectionDep = Annotated[AsyncConnection, Depends(get_connection, scope="function")]
 OriginDep = Annotated[Origin, Depends(get_origin)]
 PageDep = Annotated[Page, Depends(get_page)]

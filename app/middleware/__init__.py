@@ -24,7 +24,7 @@ MULTIPART_OVERHEAD = 64 * 1024
 """Bytes of boundaries, part headers and small fields around an uploaded file."""
 
 EXPOSED = (
-    *("X-Request-ID", "Location", "Retry-After"),
+    *("X-Request-ID", "Location", "ETag", "Retry-After", "Idempotency-Replayed"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"),
 )
 """What pages of other origins may read of an answer, besides what they always may."""

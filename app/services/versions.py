@@ -14,14 +14,23 @@ class PreconditionFailedException(AppException):
     default_message = "This was changed meanwhile: read it again, and decide anew."
 
 
+def tag_of(shown: str) -> str:
+    """A strong validator of what is shown: it changes with anything in it (RFC 9110, section 8.8.3)."""
+    return f'"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
+
+
 def entity_tag(shown: BaseSchema) -> str:
-    """A strong validator: it changes with anything that is shown (RFC 9110, section 8.8.3)."""
-    return f'"{hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:32]}"'
+    """The validator of a payload."""
+    return tag_of(shown.model_dump_json())
 
 
-def is_current(shown: BaseSchema, if_none_match: str | None) -> bool:
-    """Whether the client has this very version (RFC 9110, section 13.1.2)."""
-    return if_none_match is not None and _names(if_none_match, shown)
+def names(field: str | None, tag: str) -> bool:
+    """Whether ``If-Match`` or ``If-None-Match`` names a version (RFC 9110, sections 13.1.1 and 13.1.2).
+
+    A proxy that compresses makes a tag weak; it is of the same version, and that is the question.
+    """
+    tags = {given.strip().removeprefix("W/") for given in (field or "").split(",")}
+    return "*" in tags or tag in tags
 
 
 def require_match(shown: BaseSchema, if_match: str | None) -> None:
@@ -30,11 +39,5 @@ def require_match(shown: BaseSchema, if_match: str | None) -> None:
     Raises:
         PreconditionFailedException: it has seen another.
     """
-    if if_match is not None and not _names(if_match, shown):
+    if if_match is not None and not names(if_match, entity_tag(shown)):
         raise PreconditionFailedException
-
-
-def _names(field: str, shown: BaseSchema) -> bool:
-    # A proxy that compresses makes a tag weak; it is of the same version, and that is the question.
-    tags = {tag.strip().removeprefix("W/") for tag in field.split(",")}
-    return "*" in tags or entity_tag(shown) in tags

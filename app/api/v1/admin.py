@@ -8,7 +8,7 @@ from fastapi import status as http
 from pydantic import SecretStr
 
 from app.api.credentials import AuditReader, UsersAdmin, needs
-from app.api.deps import OriginDep, PageDep, SessionDep, state_of
+from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
 from app.api.idempotency import IdempotentRoute, idempotent
 from app.api.v1.api_keys import MISSING_KEY, NO_STORE, created
 from app.models.user import AccountStatus, UserRole
@@ -47,7 +47,7 @@ _NO_CURSOR: Final[_Responses] = {404: {"model": ErrorResponse, "description": "N
 @router.get("/users")
 async def list_users(
     *,
-    session: SessionDep,
+    session: ReadingDep,
     _: UsersAdmin,
     page: PageDep,
     q: Annotated[Text | None, Query(max_length=200, description="A part of the address or the name.")] = None,
@@ -94,7 +94,7 @@ async def create_user(
 
 
 @router.get("/users/{user_id}", responses=_MISSING)
-async def get_user(session: SessionDep, _: UsersAdmin, user_id: uuid.UUID) -> AccountResponse:
+async def get_user(session: ReadingDep, _: UsersAdmin, user_id: uuid.UUID) -> AccountResponse:
     """One account."""
     return AccountResponse.model_validate(await directory.get(session, user_id))
 
@@ -165,7 +165,7 @@ async def create_user_api_key(
 
 @router.get("/users/{user_id}/api-keys", responses=_MISSING)
 async def list_user_api_keys(
-    session: SessionDep, _: UsersAdmin, page: PageDep, user_id: uuid.UUID
+    session: ReadingDep, _: UsersAdmin, page: PageDep, user_id: uuid.UUID
 ) -> PaginatedResponse[ApiKeyResponse]:
     """An account's keys, newest first."""
     await directory.get(session, user_id)
@@ -195,7 +195,7 @@ async def revoke_user_api_key(
 @router.get("/audit", responses=_NO_CURSOR)
 async def read_audit_log(
     *,
-    session: SessionDep,
+    session: ReadingDep,
     _: AuditReader,
     event: Annotated[Text | None, Query(max_length=64, description="Only events of this name.")] = None,
     user_id: Annotated[uuid.UUID | None, Query(description="Only what happened to this account.")] = None,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response, status
 from pydantic import SecretStr
 
 from app.api.credentials import AccountReader, AccountWriter
-from app.api.deps import OriginDep, PageDep, SessionDep, state_of
+from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
 from app.api.idempotency import IdempotentRoute, idempotent
 from app.models.api_key import ApiKey
 from app.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyResponse
@@ -52,7 +52,7 @@ async def create_api_key(
 
 @router.get("")
 async def list_api_keys(
-    session: SessionDep, principal: AccountReader, page: PageDep
+    session: ReadingDep, principal: AccountReader, page: PageDep
 ) -> PaginatedResponse[ApiKeyResponse]:
     """The account's keys, newest first, those that have ended too."""
     rows, total = await api_keys.page(
@@ -63,7 +63,7 @@ async def list_api_keys(
 
 
 @router.get("/{key_id}", responses=MISSING_KEY)
-async def get_api_key(session: SessionDep, principal: AccountReader, key_id: uuid.UUID) -> ApiKeyResponse:
+async def get_api_key(session: ReadingDep, principal: AccountReader, key_id: uuid.UUID) -> ApiKeyResponse:
     """One key."""
     return ApiKeyResponse.model_validate(await api_keys.get(session, key_id, user_id=principal.user_id))
 

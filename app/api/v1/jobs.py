@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, status
 
 from app.api.credentials import JobsReader, JobsWriter
-from app.api.deps import PageDep, SessionDep
+from app.api.deps import PageDep, ReadingDep, SessionDep
 from app.models.job import JobState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.jobs import JobDetail, JobSummary
@@ -22,7 +22,7 @@ _CONFLICT: Final[_Responses] = {409: {"model": ErrorResponse, "description": "No
 
 @router.get("")
 async def list_jobs(
-    session: SessionDep,
+    session: ReadingDep,
     principal: JobsReader,
     page: PageDep,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
@@ -37,7 +37,7 @@ async def list_jobs(
 
 
 @router.get("/{job_id}", responses=_MISSING)
-async def get_job(session: SessionDep, principal: JobsReader, job_id: uuid.UUID) -> JobDetail:
+async def get_job(session: ReadingDep, principal: JobsReader, job_id: uuid.UUID) -> JobDetail:
     """One job with its progress, and its result or its error."""
     return JobDetail.model_validate(await jobs.get_job(session, job_id, owner_id=principal.user_id))
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 from starlette.requests import ClientDisconnect
 
 from app.api.credentials import MediaReader, MediaWriter
-from app.api.deps import PageDep, SessionDep, SettingsDep, WorkspaceDep
+from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
 from app.exceptions.base import BadRequestException
@@ -99,7 +99,7 @@ async def upload_media(
 
 @router.get("")
 async def list_media(
-    session: SessionDep,
+    session: ReadingDep,
     principal: MediaReader,
     page: PageDep,
     kind: Annotated[Kind | None, Query(description="Only files of this kind.")] = None,
@@ -113,7 +113,7 @@ async def list_media(
 
 
 @router.get("/{media_id}", responses=_MISSING)
-async def get_media(session: SessionDep, principal: MediaReader, media_id: uuid.UUID) -> MediaFileDetail:
+async def get_media(session: ReadingDep, principal: MediaReader, media_id: uuid.UUID) -> MediaFileDetail:
     """One file: its state, its job, and what ffprobe found."""
     return await files.get(session, media_id, owner_id=principal.user_id)
 
@@ -127,7 +127,7 @@ async def get_media(session: SessionDep, principal: MediaReader, media_id: uuid.
 )
 async def get_media_content(
     request: Request,
-    session: SessionDep,
+    session: ReadingDep,
     principal: MediaReader,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
@@ -146,7 +146,7 @@ async def get_media_content(
 )
 async def get_media_thumbnail(
     request: Request,
-    session: SessionDep,
+    session: ReadingDep,
     principal: MediaReader,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,

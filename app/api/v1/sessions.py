@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request, status
 
 from app.api.credentials import AccountReader, AccountWriter
-from app.api.deps import OriginDep, PageDep, SessionDep, state_of
+from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
 from app.api.uncached import uncached
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.sessions import SessionResponse
@@ -21,7 +21,7 @@ MISSING_SESSION: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.get("")
 async def list_sessions(
-    session: SessionDep, principal: AccountReader, page: PageDep
+    session: ReadingDep, principal: AccountReader, page: PageDep
 ) -> PaginatedResponse[SessionResponse]:
     """The account's open sessions, newest first; `current` marks the one that asks."""
     rows, total = await sessions.list_sessions(

@@ -23,7 +23,7 @@ from app.models.session import Session
 from app.models.user import User, UserRole
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope, key_scopes, session_scopes
-from app.services.auth.tokens import InvalidTokenError, Tokens
+from app.services.auth.tokens import Claims, InvalidTokenError, Tokens
 
 REMEMBERED: Final = 10_000
 """Credentials that one process remembers."""
@@ -58,6 +58,7 @@ class Gate:
         self._sessions = sessions
         self._seconds = auth.revocation_seconds
         self._remembered: OrderedDict[Hashable, _Remembered] = OrderedDict()
+        self._claims: OrderedDict[str, Claims] = OrderedDict()
 
     async def by_token(self, token: str) -> Principal:
         """The principal of an access token.
@@ -66,7 +67,7 @@ class Gate:
             InvalidTokenError: it is not valid, or its session or account does not hold any more.
             SQLAlchemyError: its standing cannot be read.
         """
-        claims = self._tokens.verify(token)
+        claims = self._verified(token)
         assert claims.session_id is not None  # noqa: S101 - access tokens have one; this tells the type checker
         key = (claims.session_id, claims.user_id)
         known = self._recall(key)
@@ -94,7 +95,7 @@ class Gate:
             entry = self._remembered.get(digest(credential))
             return entry.principal.api_key_id if entry else None
         try:
-            return self._tokens.verify(credential).user_id
+            return self._verified(credential).user_id
         except InvalidTokenError:
             return None
 
@@ -121,6 +122,17 @@ class Gate:
             self.forget(user_id=user_id, session_id=session_id)
 
         event.listen(session.sync_session, "after_commit", forget, once=True)
+
+    def _verified(self, token: str) -> Claims:
+        """The claims of a token; verified once, for many requests bring the same until it expires."""
+        known = self._claims.get(token)
+        if known is not None and known.expires_at > time.time():
+            return known
+        self._claims.pop(token, None)
+        claims = self._claims[token] = self._tokens.verify(token)
+        while len(self._claims) > REMEMBERED:
+            self._claims.popitem(last=False)
+        return claims
 
     def _recall(self, key: Hashable) -> Principal | None:
         entry = self._remembered.get(key)

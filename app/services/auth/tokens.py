@@ -30,11 +30,15 @@ class InvalidTokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says. ``session_id`` is that of access tokens, ``stamp`` that of links in mails."""
+    """What a valid token says, until ``expires_at`` (seconds since 1970).
+
+    ``session_id`` is that of access tokens, ``stamp`` that of links in mails.
+    """
 
     user_id: uuid.UUID
     session_id: uuid.UUID | None
     stamp: str | None
+    expires_at: int
 
 
 class Tokens:
@@ -78,7 +82,7 @@ class Tokens:
             claims = self._decoded(token, kind)
             session_id = uuid.UUID(claims["sid"]) if kind == ACCESS else None
             stamp = None if kind == ACCESS else str(claims["stp"])
-            return Claims(uuid.UUID(claims["sub"]), session_id, stamp)
+            return Claims(uuid.UUID(claims["sub"]), session_id, stamp, int(claims["exp"]))
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise InvalidTokenError(str(error)) from error
 
