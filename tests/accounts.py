@@ -45,8 +45,13 @@ def seed(connection: psycopg.Connection) -> None:
         )
 
 
-def bearer(settings: AppSettings, user_id: uuid.UUID = OWNER) -> dict[str, str]:
-    """Headers with an access token of an account that `seed` made; it holds for a day."""
+def bearer(
+    settings: AppSettings, user_id: uuid.UUID = OWNER, session_id: uuid.UUID | None = None
+) -> dict[str, str]:
+    """Headers with an access token of an account that `seed` made, which holds for a day.
+
+    It is of the session that `seed` made where no other is given.
+    """
     tokens = Tokens(KeyRing.from_settings(settings.auth), settings.auth)
-    token = tokens.access(user_id, session_of(user_id), seconds=86400)
+    token = tokens.access(user_id, session_id or session_of(user_id), seconds=86400)
     return {"Authorization": f"Bearer {token}"}

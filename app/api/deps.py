@@ -110,7 +110,10 @@ async def get_reading(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 async def get_connection(request: Request) -> AsyncIterator[AsyncConnection]:
-    """A connection that only reads, for what is asked so often that a session's objects cost too much."""
+    """A connection that only reads, for what is asked so often that a session's objects cost too much.
+
+    It is taken at once, where a session takes one at its first statement: name it after the principal.
+    """
     async with state_of(request)["reader"].connect() as connection:
         yield connection
 

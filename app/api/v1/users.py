@@ -66,7 +66,7 @@ IfNoneMatch = Annotated[str | None, Header(max_length=1000, description="The ver
 
 @router.get("", responses=SHOWN, response_model=Me)
 async def get_me(
-    connection: ConnectionDep, principal: AccountReader, if_none_match: IfNoneMatch = None
+    principal: AccountReader, connection: ConnectionDep, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The account of who asks."""
     shown = (await profile.get(connection, principal.user_id)).model_dump_json()

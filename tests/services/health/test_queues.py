@@ -12,7 +12,7 @@ from app.core.database import Sessions
 from app.models.job import Job
 from app.schemas.health import QueueResponse
 from app.services.health import details
-from tests.accounts import OWNER
+from tests.accounts import ADMIN, OWNER, bearer
 from tests.serving import serve
 
 
@@ -53,7 +53,7 @@ async def test_a_long_queue_is_counted_to_a_bound_and_hides_no_other(
 async def test_a_locked_table_makes_queues_unknown_and_nothing_unready(
     settings: AppSettings, engine: AsyncEngine
 ) -> None:
-    async with serve(settings) as http, engine.begin() as connection:
+    async with serve(settings, headers=bearer(settings, ADMIN)) as http, engine.begin() as connection:
         await connection.execute(text("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"))
         detailed = asyncio.create_task(http.get("/health/detailed"))
         answers = []
