@@ -1,4 +1,4 @@
-"""Headers that keep browsers from doing more with an answer than it is for."""
+"""Headers that keep browsers and caches from doing more with an answer than it is for."""
 
 from typing import Final
 
@@ -18,9 +18,15 @@ COMMON: Final[tuple[Header, ...]] = (
 HSTS: Final[Header] = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 """Two years, as RFC 6797 (section 11.2) leaves to the operator; only where production serves HTTPS."""
 
+CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"cookie"})
+"""Headers of requests whose answers may be somebody's alone, errors too."""
+CACHE_CONTROL: Final = b"cache-control"
+PRIVATE: Final[Header] = (CACHE_CONTROL, b"private, no-cache")
+"""Kept by the client alone and checked before each use (RFC 9111, sections 5.2.2.4 and 5.2.2.7)."""
+
 
 class SecurityHeaders:
-    """Adds the headers; a policy that the answer brings with it stays."""
+    """Adds the headers; a policy or a rule for caches that the answer brings with it stays."""
 
     def __init__(self, app: ASGIApp, *, production: bool) -> None:
         self.app = app
@@ -33,11 +39,15 @@ class SecurityHeaders:
             await self.app(scope, receive, send)
             return
 
+        is_private = any(name in CREDENTIALS for name, _ in scope["headers"])
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
-                has_policy = any(name == CONTENT_SECURITY_POLICY for name, _ in headers)
-                message["headers"] = [*headers, *(self._common if has_policy else self._whole)]
+                names = {name for name, _ in headers}
+                added = self._common if CONTENT_SECURITY_POLICY in names else self._whole
+                caching = [PRIVATE] if is_private and CACHE_CONTROL not in names else []
+                message["headers"] = [*headers, *added, *caching]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
