@@ -41,7 +41,9 @@ def create_admin(
 ) -> None:
     """Make an administrator, or promote an account; a new one gets a one-time password, shown once.
 
-    The one-time password must be changed at the first login.
+    So does one whose address was never verified, for a stranger may have registered it. The one-time
+    password must be changed at the first login. A promoted account that gets a password loses its sessions
+    and API keys.
     """
     settings = load_settings()
     address = _checked(EmailAddress, email or settings.auth.first_admin_email, "is no e-mail address")

@@ -113,24 +113,6 @@ def test_a_password_of_ones_own_needs_no_change(settings: AppSettings) -> None:
     assert fits(settings, "correct horse battery", stored)
 
 
-def test_an_account_is_promoted_and_keeps_its_password(settings: AppSettings) -> None:
-    query(
-        settings,
-        "UPDATE users SET password_hash = 'x', name = 'N', email_verified_at = NULL WHERE id = %s",
-        OWNER,
-    )
-    told = create_admin(settings, EMAILS[OWNER])
-    assert (told["promoted"], told["one_time_password"]) == (True, None)
-    columns = "role, password_hash, name, email_verified_at IS NOT NULL"
-    assert row(settings, columns, EMAILS[OWNER]) == ("admin", "x", "N", True)
-    assert query(settings, "SELECT event, user_id FROM audit_log") == [("account.role_changed", OWNER)]
-
-
-def test_a_promoted_account_gets_the_password_that_is_given(settings: AppSettings) -> None:
-    create_admin(settings, EMAILS[OWNER], "--password-stdin", given="correct horse battery\n")
-    assert fits(settings, "correct horse battery", row(settings, "password_hash", EMAILS[OWNER])[0])
-
-
 @pytest.mark.parametrize(
     ("arguments", "given", "said"),
     [
@@ -147,12 +129,6 @@ def test_what_cannot_be_is_told(settings: AppSettings, arguments: list[str], giv
     assert isinstance(done.exception, StackError)
     assert said in str(done.exception)
     assert query(settings, "SELECT count(*) FROM users WHERE role = 'admin'") == [(1,)]
-
-
-def test_a_disabled_account_is_not_promoted(settings: AppSettings) -> None:
-    query(settings, "UPDATE users SET disabled_at = now() WHERE id = %s", OWNER)
-    done = holdfast(settings, "create-admin", EMAILS[OWNER])
-    assert str(done.exception) == f"{EMAILS[OWNER]} is disabled."
 
 
 def test_a_database_that_is_away_is_told(settings: AppSettings) -> None:

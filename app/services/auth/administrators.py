@@ -12,9 +12,10 @@ from app.exceptions.base import ConflictException
 from app.models.job import Job
 from app.models.media_file import MediaFile
 from app.models.user import AccountStatus, User, UserRole
-from app.services.auth import audit
+from app.services.auth import api_keys, audit, sessions
 from app.services.auth.audit import Event
 from app.services.auth.passwords import Passwords
+from app.services.auth.sessions import Reason
 from app.services.users import BUILT_IN_OWNER
 
 _LOCK: Final = 0x686F6C646661646D
@@ -69,12 +70,15 @@ async def make(
 ) -> Made:
     """Make an administrator, or promote the account that has the address.
 
+    Where nobody has shown that the address is his, a stranger may have registered it: its password is
+    replaced. Whoever sets a password here also ends all that got in with the one before.
+
     Args:
         session: the transaction.
         passwords: hashes.
         email: the address, in lower case.
         name: how to call it; that of a promoted account stays where this is empty.
-        password: of its own; a new account without one gets a one-time password.
+        password: of its own; an account that is new or not verified gets a one-time password without one.
 
     Raises:
         ConflictException: the account is an administrator, a service, or disabled.
@@ -84,9 +88,12 @@ async def make(
     if user is None:
         return await _make(session, passwords, email=email, name=name, password=password)
     _require_promotable(user)
-    await _promote(session, passwords, user, name=name, password=password)
+    generated = None if password or user.email_verified_at else one_time_password()
+    if password or generated:
+        await _set_password(session, passwords, user, password or generated or "", is_own=generated is None)
+    await _promote(session, user, name=name)
     await _take_over(session, user.id)
-    return Made(user, None, promoted=True)
+    return Made(user, generated, promoted=True)
 
 
 async def locked(session: AsyncSession) -> set[uuid.UUID]:
@@ -143,17 +150,29 @@ def _require_promotable(user: User) -> None:
         raise ConflictException(f"{user.email} is {user.status}.")
 
 
-async def _promote(
-    session: AsyncSession, passwords: Passwords, user: User, *, name: str, password: str | None
+async def _set_password(
+    session: AsyncSession, passwords: Passwords, user: User, password: str, *, is_own: bool
 ) -> None:
+    user.password_hash = await passwords.hash(password)
+    user.password_change_required = not is_own
+    user.pending_email = None
+    ended = await sessions.revoke(session, user_id=user.id, reason=Reason.PASSWORD_CHANGED)
+    revoked = await api_keys.revoke_all(session, user.id)
+    await audit.record(
+        session,
+        Event.PASSWORD_CHANGED,
+        user_id=user.id,
+        sessions_ended=ended,
+        keys_revoked=revoked,
+        by_command=True,
+    )
+
+
+async def _promote(session: AsyncSession, user: User, *, name: str) -> None:
     user.role = UserRole.ADMIN
     user.name = name or user.name
     # Whoever may run the command vouches for the address.
     user.email_verified_at = user.email_verified_at or func.now()
-    if password:
-        user.password_hash = await passwords.hash(password)
-        user.password_change_required = False
-        await audit.record(session, Event.PASSWORD_CHANGED, user_id=user.id, by_command=True)
     await audit.record(
         session,
         Event.ROLE_CHANGED,

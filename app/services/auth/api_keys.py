@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, literal, or_, select
+from sqlalchemy import ColumnElement, delete, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.security import digest
@@ -125,6 +125,18 @@ async def revoke(
     await audit.record(session, Event.KEY_REVOKED, user_id=user_id, by=by, origin=origin, key_id=str(key_id))
 
 
+async def revoke_all(session: AsyncSession, user_id: uuid.UUID) -> int:
+    """End all keys of an account; gives how many. The caller tells the gate, and writes it down."""
+    ended = await session.scalars(
+        update(ApiKey)
+        .where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None), _holds())
+        .values(revoked_at=func.now(), expires_at=func.least(ApiKey.expires_at, func.now()))
+        .returning(ApiKey.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ended.all())
+
+
 async def prune_api_keys(session: AsyncSession, *, days: int, limit: int) -> int:
     """Delete up to ``limit`` keys that ended more than ``days`` days ago; gives how many."""
     old = (
@@ -157,7 +169,10 @@ def _require_allowed(wanted: list[str], role: UserRole) -> None:
 
 
 async def _require_room(session: AsyncSession, user_id: uuid.UUID) -> None:
-    holds = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
-    counted = select(func.count()).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None), holds)
+    counted = select(func.count()).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None), _holds())
     if (await session.execute(counted)).scalar_one() >= MOST_KEYS:
         raise ConflictException(f"An account may have {MOST_KEYS} keys at a time: revoke one first.")
+
+
+def _holds() -> ColumnElement[bool]:
+    return or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
