@@ -48,13 +48,15 @@ def _send(message: EmailMessage, email: EmailSettings, context: ssl.SSLContext) 
     except smtplib.SMTPRecipientsRefused as error:
         [(code, _text)] = error.recipients.values()
         raise _refused(code, "the recipient") from None
-    except smtplib.SMTPResponseException as error:
+    except smtplib.SMTPDataError as error:
         raise _refused(error.smtp_code, "the message") from None
     except smtplib.SMTPNotSupportedError:
         raise MailUnavailableError(
             "The mail server lacks what SMTP_TLS, SMTP_USER or the address needs."
         ) from None
     except (smtplib.SMTPException, OSError) as error:
+        # Also a refused greeting, sender or TLS, with whatever code: not this message's fault, but the
+        # operator's to mend, who may do so before the last attempt.
         raise MailUnavailableError(f"The mail server cannot be used ({type(error).__name__}).") from None
 
 

@@ -1,5 +1,6 @@
 """Handing mails to a real SMTP server."""
 
+import asyncio
 import socket
 import ssl
 
@@ -62,6 +63,30 @@ async def test_a_refused_login_is_for_the_operator_to_mend_and_tried_again(start
     server = start_server(login=True)
     with pytest.raises(MailUnavailableError, match="refused the login"):
         await send(message(), server.settings(smtp_user=USER, smtp_password="wrong"))
+
+
+@pytest.mark.parametrize(
+    ("replies", "error"),
+    [
+        (["554 no service here"], "SMTPConnectError"),
+        (["220 hello", "550 who are you", "550 who are you"], "SMTPHeloError"),
+        (["220 hello", "250 hello", "550 not for this sender, no-reply@example.org"], "SMTPSenderRefused"),
+    ],
+)
+async def test_what_is_no_fault_of_the_message_is_tried_again(
+    start_server: StartServer, replies: list[str], error: str
+) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in replies:
+            writer.write(f"{reply}\r\n".encode())
+            await reader.readline()
+        writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        settings = start_server().settings(smtp_port=server.sockets[0].getsockname()[1])
+        with pytest.raises(MailUnavailableError, match=error) as caught:
+            await send(message(), settings)
+    assert "no-reply" not in str(caught.value)
 
 
 async def test_what_is_put_off_once_is_taken_at_the_next_attempt(start_server: StartServer) -> None:
