@@ -101,7 +101,15 @@ def test_a_tick_fires_what_is_due(child: Runtime, settings: AppSettings) -> None
         row = connection.execute("SELECT state, result FROM jobs WHERE kind = 'maintenance.prune'").fetchone()
     assert row == (
         "succeeded",
-        {"jobs": 0, "slots": 0, "exports": 0, "sessions": 0, "api_keys": 0, "idempotency_keys": 0},
+        {
+            "jobs": 0,
+            "slots": 0,
+            "exports": 0,
+            "sessions": 0,
+            "api_keys": 0,
+            "idempotency_keys": 0,
+            "mail_addresses": 0,
+        },
     )
 
 
@@ -117,7 +125,17 @@ def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: App
         jobs.doorbell("maintenance")
         row = connection.execute("SELECT result FROM jobs").fetchall()
     assert row == [
-        ({"jobs": 7, "slots": 0, "exports": 0, "sessions": 0, "api_keys": 0, "idempotency_keys": 0},)
+        (
+            {
+                "jobs": 7,
+                "slots": 0,
+                "exports": 0,
+                "sessions": 0,
+                "api_keys": 0,
+                "idempotency_keys": 0,
+                "mail_addresses": 0,
+            },
+        )
     ]
 
 

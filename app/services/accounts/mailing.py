@@ -1,17 +1,18 @@
 """Asking for a mail: the request only leaves a note, the worker decides what is sent, and to whom."""
 
 import uuid
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import cast, update
+from sqlalchemy import cast, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AppSettings
 from app.exceptions.base import ServiceUnavailableException
-from app.models.job import Job
+from app.models.job import Job, JobState
 from app.services.jobs import enqueue
 from app.services.users import SYSTEM_OWNER
 
@@ -68,7 +69,30 @@ async def ask(
     await enqueue(session, MAIL, args, owner_id=SYSTEM_OWNER)
 
 
+_WITHOUT_ADDRESS: Final = Job.args.concat(cast({"email": ""}, JSONB))
+
+
 async def forget_address(session: AsyncSession, job_id: uuid.UUID) -> None:
     """Take the address out of a mail job that ends with this transaction; its row is kept for a while."""
-    without = Job.args.concat(cast({"email": ""}, JSONB))
-    await session.execute(update(Job).where(Job.id == job_id).values(args=without))
+    await session.execute(update(Job).where(Job.id == job_id).values(args=_WITHOUT_ADDRESS))
+
+
+async def forget_addresses(session: AsyncSession, *, days: int, limit: int) -> int:
+    """Take the addresses out of up to ``limit`` mail jobs that were given up; gives how many.
+
+    Attempts that failed, or whose worker died, do not know that they are the last. Of a job that has ended
+    for less than ``days`` days nothing is taken.
+    """
+    ended = Job.finished_at <= func.now() - literal(timedelta(days=days))
+    # As the index has it: jobs of other owners are not looked at.
+    given_up = (Job.owner_id == SYSTEM_OWNER, Job.state.in_((JobState.FAILED, JobState.CANCELLED)))
+    holding = (
+        select(Job.id)
+        .where(*given_up, ended, Job.kind == MAIL, Job.args["email"].astext != "")
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    forgotten = await session.scalars(
+        update(Job).where(Job.id.in_(holding)).values(args=_WITHOUT_ADDRESS).returning(Job.id)
+    )
+    return len(forgotten.all())

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.database import transaction
 from app.services.accounts.exports import prune_exports
+from app.services.accounts.mailing import forget_addresses
 from app.services.auth.api_keys import prune_api_keys
 from app.services.auth.sessions import prune_sessions
 from app.services.auth.throttle import KNOWN_FOR
@@ -52,6 +53,7 @@ async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
         "sessions": await _in_steps(prune_sessions, KNOWN_FOR.days, args.limit),
         "api_keys": await _in_steps(prune_api_keys, days, args.limit),
         "idempotency_keys": await _in_steps(prune_keys, 0, args.limit),
+        "mail_addresses": await _in_steps(forget_addresses, 0, args.limit),
     }
 
 

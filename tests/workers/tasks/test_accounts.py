@@ -16,7 +16,7 @@ from app.models.data_export import DataExport
 from app.models.job import Job, JobState
 from app.models.user import User, UserRole
 from app.services.accounts import deletion, exports
-from app.services.accounts.mailing import MAIL, Occasion, ask
+from app.services.accounts.mailing import MAIL, Occasion, ask, forget_addresses
 from app.services.auth.origin import Origin
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
@@ -116,6 +116,31 @@ async def test_a_mail_that_is_refused_for_good_says_so_and_keeps_no_address(
         {"code": "mail_refused", "message": "The mail server refused the recipient (550)."},
     )
     assert EMAILS[OWNER] not in str(job.args)
+
+
+async def test_no_address_is_kept_of_a_mail_that_was_given_up(
+    child: Child, sessions: Sessions, with_server: Callable[..., Any]
+) -> None:
+    with_server(child, answers=["451 later"])
+    await forgot(sessions)
+    await child.do(update(Job).values(max_attempts=1))
+    await work(child)
+    assert (await row(sessions, MAIL)).state == JobState.FAILED
+    async with transaction(sessions) as session:
+        assert await forget_addresses(session, days=0, limit=10) == 1
+        assert await forget_addresses(session, days=0, limit=10) == 0
+    assert EMAILS[OWNER] not in str((await row(sessions, MAIL)).args)
+
+
+async def test_the_address_of_a_mail_that_is_still_to_be_sent_is_kept(
+    child: Child, sessions: Sessions, with_server: Callable[..., Any]
+) -> None:
+    with_server(child, answers=["451 later"])
+    await forgot(sessions)
+    await work(child)
+    async with transaction(sessions) as session:
+        assert await forget_addresses(session, days=0, limit=10) == 0
+    assert (await row(sessions, MAIL)).args["email"] == EMAILS[OWNER]
 
 
 async def ask_export(sessions: Sessions) -> uuid.UUID:
