@@ -38,7 +38,7 @@ NOWHERE: Final = Path("/nonexistent")
 
 PATHS: Final = {
     "login": ("/api/v1/auth/login", {"password": WRONG}, 401),
-    "register": ("/api/v1/auth/register", {"password": WRONG}, 202),
+    "register": ("/api/v1/auth/register", {}, 202),
     "forgot": ("/api/v1/auth/password/forgot", {}, 202),
 }
 

@@ -1,15 +1,25 @@
 """Registration and the mails around it."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, EmailStr, Field, SecretStr, model_validator
+from pydantic import AfterValidator, EmailStr, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from app.schemas.base import BaseSchema, Text
 from app.schemas.passwords import NewPassword
 
-EmailAddress = Annotated[EmailStr, Field(max_length=320), AfterValidator(str.lower)]
-"""An address, in lower case; whether it can be reached is not asked."""
+
+def _mailable(address: str) -> str:
+    # Such need SMTPUTF8 (RFC 6531) on every server of the way; a domain has an ASCII form.
+    if not address.rpartition("@")[0].isascii():
+        raise PydanticCustomError(
+            "address_not_ascii", "Mail cannot be sent to this address: before the @ only ASCII is possible"
+        )
+    return address.lower()
+
+
+EmailAddress = Annotated[EmailStr, Field(max_length=320), AfterValidator(_mailable)]
+"""An address that mail can be sent to, in lower case; whether it can be reached is not asked."""
 
 Name = Annotated[Text, Field(max_length=200)]
 
@@ -18,17 +28,10 @@ MailToken = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 
 
 class Registration(BaseSchema):
-    """A new account."""
+    """A new account. Its password is chosen by whoever gets the mail."""
 
     email: EmailAddress
-    password: NewPassword
     name: Name = ""
-
-    @model_validator(mode="after")
-    def _is_no_address(self) -> Self:
-        if self.password.get_secret_value().lower() == self.email:
-            raise PydanticCustomError("address_as_password", "The password must not be the address.")
-        return self
 
 
 class AddressGiven(BaseSchema):
@@ -41,6 +44,9 @@ class Verification(BaseSchema):
     """What a mail proves."""
 
     token: MailToken
+    password: NewPassword | None = Field(
+        None, description="Of a new account; not with the token of another address of an account."
+    )
 
 
 class PasswordReset(BaseSchema):

@@ -90,7 +90,7 @@ def send_guesses(planter: Planter) -> None:
         "POST", f"{AUTH}/register", json={"email": f"{secrets.token_hex(4)}@example.com", "password": word()}
     )
     post("POST", f"{AUTH}/password/reset", json={"token": word(), "password": word()})
-    post("POST", f"{AUTH}/verify-email", json={"token": word()})
+    post("POST", f"{AUTH}/verify-email", json={"token": word(), "password": word()})
     for headers in (
         {"Authorization": f"Bearer {word()}"},
         {"Authorization": f"Basic {word()}"},

@@ -30,7 +30,7 @@ _Responses = dict[int | str, dict[str, Any]]
 
 REFUSED: Final[_Responses] = {
     401: {"model": ErrorResponse, "description": "The e-mail address or the password is wrong."},
-    403: {"model": ErrorResponse, "description": "The e-mail address is not verified, or the page not ours."},
+    403: {"model": ErrorResponse, "description": "The page is not one of ours."},
 }
 NOT_REFRESHED: Final[_Responses] = {
     401: {"model": ErrorResponse, "description": "The refresh token does not hold any more."},

@@ -28,6 +28,14 @@ CLOSED: Final[_Responses] = {403: {"model": ErrorResponse, "description": "Regis
 INVALID: Final[_Responses] = {
     400: {"model": ErrorResponse, "description": "The token was used, replaced, has expired or is none."}
 }
+UNFIT: Final[_Responses] = {
+    400: {
+        "model": ErrorResponse,
+        "description": "The token does not hold (`invalid_link`), or the account is new and needs a password "
+        "(`password_needed`) other than its address (`address_as_password`), or has one already "
+        "(`password_not_needed`).",
+    }
+}
 TAKEN: Final[_Responses] = {
     409: {"model": ErrorResponse, "description": "The new address has become another account's."}
 }
@@ -40,27 +48,33 @@ ASKED: Final = "If this address has an account that needs it, a mail is on its w
 async def register(
     request: Request, session: SessionDep, settings: SettingsDep, origin: OriginDep, given: Registration
 ) -> Accepted:
-    """Make an account. An address that has one gets a mail that says so, and stays as it is."""
+    """Make an account; the mail says how to choose its password.
+
+    An address that has an account gets a mail that says so, and stays as it is.
+    """
     registration.require_open(settings.auth)
     mailing.require_mail(settings)
-    state = state_of(request)
-    await state["throttle"].mail(given.email, Occasion.REGISTERED)
-    await registration.register(
-        session,
-        state["passwords"],
-        email=given.email,
-        password=given.password.get_secret_value(),
-        name=given.name,
-        origin=origin,
-    )
+    await state_of(request)["throttle"].mail(given.email, Occasion.REGISTERED)
+    await registration.register(session, email=given.email, name=given.name, origin=origin)
     return Accepted(message=REGISTERED)
 
 
-@router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=INVALID | TAKEN)
+@router.post("/verify-email", status_code=status.HTTP_204_NO_CONTENT, responses=UNFIT | TAKEN)
 async def verify_email(request: Request, session: SessionDep, origin: OriginDep, given: Verification) -> None:
-    """Show with the token of a mail that the address is one's own."""
-    tokens, token = state_of(request)["tokens"], given.token.get_secret_value()
-    await registration.verify_email(session, tokens, token=token, origin=origin)
+    """Show with the token of a mail that the address is one's own.
+
+    A new account takes its `password` here (else `password_needed`). The new address of an account
+    takes the token alone (else `password_not_needed`). After these two the token still holds.
+    """
+    state, password = state_of(request), given.password
+    await registration.verify_email(
+        session,
+        state["tokens"],
+        state["passwords"],
+        token=given.token.get_secret_value(),
+        password=password.get_secret_value() if password is not None else None,
+        origin=origin,
+    )
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=NO_MAIL)

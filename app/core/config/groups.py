@@ -204,9 +204,6 @@ class AuthSettings(Group):
     registration: Annotated[bool, Env("REGISTRATION_ENABLED")] = Field(
         default=True, description="true or false: whether people may register themselves"
     )
-    require_verified_email: Annotated[bool, Env("REQUIRE_VERIFIED_EMAIL")] = Field(
-        default=True, description="true or false: whether an address must be verified before login"
-    )
     first_admin_email: Annotated[EmailStr, AfterValidator(str.lower), Env("FIRST_ADMIN_EMAIL")] = Field(
         "admin@localhost.localdomain",
         max_length=320,

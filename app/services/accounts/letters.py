@@ -44,12 +44,13 @@ class Stationery:
     def _to_account(self, occasion: Occasion, user: User) -> Letter | None:
         if occasion is Occasion.PASSWORD_SET:
             return self._say.password_set(user.email)
+        if user.email_verified_at is None:
+            # Whatever was asked for: it has no password to forget yet.
+            token = self._tokens.mail(VERIFY, user.id, verification_stamp(user))
+            return self._say.verification(user.email, token)
         if occasion is Occasion.RESET_ASKED:
             # A program has no password to forget.
             return None if user.role == UserRole.SERVICE else self._reset(user)
-        if user.email_verified_at is None:
-            token = self._tokens.mail(VERIFY, user.id, verification_stamp(user))
-            return self._say.verification(user.email, token)
         return self._say.known(user.email) if occasion is Occasion.REGISTERED else None
 
     def _reset(self, user: User) -> Letter:

@@ -1,5 +1,7 @@
 """Making an account, proving its address, and setting a new password by mail.
 
+A password is chosen by whoever has the mail, never by who registers: an account has none until its address
+is proven. So nothing can be laid in wait for the owner of an address, and no login tells that it is waiting.
 What a request answers, and what it costs, is the same whether the address has an account or not.
 """
 
@@ -41,6 +43,27 @@ class InvalidLinkException(BadRequestException):
     default_message = "This link is not valid: it was used, has expired or was replaced. Ask for another one."
 
 
+class PasswordNeededException(BadRequestException):
+    """The link is that of a new account; it still holds."""
+
+    code = "password_needed"
+    default_message = "Choose a password for the account: send `password` beside the token."
+
+
+class PasswordNotNeededException(BadRequestException):
+    """The link is that of another address of an account, whose password stays; it still holds."""
+
+    code = "password_not_needed"
+    default_message = "This link confirms another address, and the password stays: send the token alone."
+
+
+class AddressAsPasswordException(BadRequestException):
+    """The first thing that is guessed; the link still holds."""
+
+    code = "address_as_password"
+    default_message = "The password must not be the address: choose another one."
+
+
 def require_open(auth: AuthSettings) -> None:
     """See that people may register themselves.
 
@@ -51,13 +74,9 @@ def require_open(auth: AuthSettings) -> None:
         raise RegistrationClosedException
 
 
-async def register(
-    session: AsyncSession, passwords: Passwords, *, email: str, password: str, name: str, origin: Origin
-) -> None:
-    """Make an account, unless the address has one: that stays as it is, verified or not."""
-    hashed = await passwords.hash(password)
-    values = {"email": email, "password_hash": hashed, "name": name}
-    wanted = insert(User).values(values).on_conflict_do_nothing(index_elements=[User.email])
+async def register(session: AsyncSession, *, email: str, name: str, origin: Origin) -> None:
+    """Make an account without a password, unless the address has one: that stays as it is."""
+    wanted = insert(User).values(email=email, name=name).on_conflict_do_nothing(index_elements=[User.email])
     added = await session.scalar(wanted.returning(User.id))
     # Asked in both cases, so that both cost the same.
     user_id = await session.scalar(select(User.id).where(User.email == email))
@@ -66,19 +85,37 @@ async def register(
     await ask(session, Occasion.REGISTERED, email)
 
 
-async def verify_email(session: AsyncSession, tokens: Tokens, *, token: str, origin: Origin) -> None:
+async def verify_email(
+    session: AsyncSession,
+    tokens: Tokens,
+    passwords: Passwords,
+    *,
+    token: str,
+    password: str | None,
+    origin: Origin,
+) -> None:
     """Take the token of a mail as proof that the account's, or its pending, address is its owner's.
+
+    A new account gets its password with it.
 
     Raises:
         InvalidLinkException: the token is not valid, or not any more.
+        PasswordNeededException: the account is new, and no password is given.
+        AddressAsPasswordException: the password is the address.
+        PasswordNotNeededException: the account has a password, and another address is to be proven.
         ConflictException: the pending address has become another account's.
     """
     claims = _claims(tokens, token, VERIFY)
+    # Before the first statement: no connection is held while the hash is computed.
+    hashed = await passwords.hash(password) if password is not None else None
     user = await _alive(session, claims.user_id)
     if user.email_verified_at is None and _is_for(claims, verification_stamp(user)):
-        user.email_verified_at = func.now()
+        _require_choice(user, password)
+        user.password_hash, user.email_verified_at = hashed, func.now()
         await audit.record(session, Event.EMAIL_VERIFIED, user_id=user.id, origin=origin)
     elif user.pending_email is not None and _is_for(claims, change_stamp(user)):
+        if password is not None:
+            raise PasswordNotNeededException
         await _change_address(session, user, user.pending_email, origin)
     else:
         raise InvalidLinkException
@@ -111,6 +148,13 @@ async def reset_password(
     gate.forget_after(session, user.id)
     await audit.record(session, Event.PASSWORD_RESET, user_id=user.id, origin=origin, sessions_ended=ended)
     await ask(session, Occasion.PASSWORD_SET, user.email, user_id=user.id)
+
+
+def _require_choice(user: User, password: str | None) -> None:
+    if password is None:
+        raise PasswordNeededException
+    if password.lower() == user.email:
+        raise AddressAsPasswordException
 
 
 async def _change_address(session: AsyncSession, user: User, address: str, origin: Origin) -> None:

@@ -4,7 +4,7 @@ Nothing that a stranger chose is repeated in one but the address that it goes to
 advertisement, and we would be the ones who send it to everybody.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.core.config import AppSettings
@@ -22,7 +22,12 @@ class Page:
     body: str
 
 
-VERIFY_PAGE: Final = Page("/verify-email", "/api/v1/auth/verify-email", '{"token": "..."}')
+VERIFY_PAGE: Final = Page("/verify-email", "/api/v1/auth/verify-email", '{"token": "...", "password": "..."}')
+"""Where a new account gets its password."""
+
+CHANGE_PAGE: Final = Page("/verify-email", "/api/v1/auth/verify-email", '{"token": "..."}')
+"""Where an account gets another address."""
+
 RESET_PAGE: Final = Page(
     "/reset-password", "/api/v1/auth/password/reset", '{"token": "...", "password": "..."}'
 )
@@ -42,14 +47,17 @@ class Wording:
         self._seconds = settings.auth.mail_token_seconds
 
     def verification(self, address: str, token: str) -> Letter:
-        """To whom an account was made for."""
-        said = f"Somebody, we hope you, made an account at {self._name}\nwith this address."
-        return self._asking(address, "Confirm your address", said, VERIFY_PAGE, token)
+        """To whom an account was made for; nobody can use it before."""
+        said = (
+            f"Somebody, we hope you, made an account at {self._name}\nwith this address. "
+            "It has no password yet: you choose it, and with it\nconfirm that the address is yours."
+        )
+        return self._asking(address, "Choose a password", said, VERIFY_PAGE, token)
 
     def change(self, address: str, token: str) -> Letter:
         """To the address that an account is to have."""
         said = f"Somebody, we hope you, wants to use this address for an account at\n{self._name}."
-        return self._asking(address, "Confirm your new address", said, VERIFY_PAGE, token)
+        return self._asking(address, "Confirm your new address", said, CHANGE_PAGE, token)
 
     def reset(self, address: str, token: str) -> Letter:
         """To whom has forgotten a password."""
@@ -88,10 +96,11 @@ class Wording:
             request = f"POST {page.route}\nContent-Type: application/json\n\n{page.body}"
             how = f"To go on, send the token below to the API. {self._until()}\n\n{request}"
             how = f"{how}\n\nThe token:\n\n{link}"
-        return self._letter(address, subject, said, how, IGNORE, link=link)
+        letter = self._letter(address, subject, said, how, IGNORE)
+        return replace(letter, link=link, how=f"POST {page.route} {page.body}")
 
-    def _letter(self, address: str, subject: str, *parts: str, link: str | None = None) -> Letter:
-        return Letter(address, f"{self._name}: {subject}", "\n\n".join(parts) + "\n", link)
+    def _letter(self, address: str, subject: str, *parts: str) -> Letter:
+        return Letter(address, f"{self._name}: {subject}", "\n\n".join(parts) + "\n")
 
     def _until(self) -> str:
         minutes = round(self._seconds / 60)

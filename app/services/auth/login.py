@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config.groups import AuthSettings
 from app.core.database import Sessions, transaction
-from app.exceptions.base import ForbiddenException, UnauthorizedException
+from app.exceptions.base import UnauthorizedException
 from app.models.user import User, UserRole
 from app.services.auth.audit import Event, record
 from app.services.auth.grants import Grant, Grants
@@ -33,16 +33,6 @@ class InvalidCredentialsException(UnauthorizedException):
     default_message = "The e-mail address or the password is wrong."
 
 
-class EmailNotVerifiedException(ForbiddenException):
-    """The password is right; the address still has to be shown to be the owner's."""
-
-    code = "email_not_verified"
-    default_message = (
-        "Verify the e-mail address first: follow the link in the mail, or ask for a new one "
-        "(POST /api/v1/auth/verify-email/resend)."
-    )
-
-
 class Refusal(StrEnum):
     """Why a login was refused; for the audit log alone."""
 
@@ -51,7 +41,6 @@ class Refusal(StrEnum):
     DELETED = "deleted"
     NO_PASSWORD = "no_password"  # noqa: S105 - a reason's name
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason's name
-    NOT_VERIFIED = "email_not_verified"
     CHANGED = "changed_meanwhile"
 
 
@@ -70,7 +59,6 @@ class Desk:
 class _Found:
     user_id: uuid.UUID | None = None
     password_hash: str | None = field(default=None, repr=False)
-    verified: bool = False
     standing: Refusal | None = Refusal.UNKNOWN
 
 
@@ -80,17 +68,12 @@ async def log_in(desk: Desk, email: str, password: str, *, origin: Origin, by_co
     Raises:
         TooManyRequestsException: too many attempts; the password was not looked at.
         InvalidCredentialsException: not with this address and password.
-        EmailNotVerifiedException: the password is right, the address not verified yet.
     """
     email = email.lower()
     await desk.throttle.check(origin.address, email)
     found = await _look_up(desk.sessions, email)
     correct, renewed = await desk.passwords.verify(password, found.password_hash)
     refusal = found.standing or (None if correct else Refusal.WRONG_PASSWORD)
-    if refusal is None and desk.auth.require_verified_email and not found.verified:
-        await _write_down(desk.sessions, Refusal.NOT_VERIFIED, found.user_id, origin)
-        await desk.throttle.succeeded(origin.address, email)
-        raise EmailNotVerifiedException
     grant = None if refusal else await _open(desk, found, renewed, origin, by_cookie=by_cookie)
     if grant is None:
         await _write_down(desk.sessions, refusal or Refusal.CHANGED, found.user_id, origin)
@@ -105,7 +88,7 @@ async def _look_up(sessions: Sessions, email: str) -> _Found:
         user = await session.scalar(select(User).where(User.email == email))
     if user is None:
         return _Found()
-    return _Found(user.id, user.password_hash, user.email_verified_at is not None, _standing(user))
+    return _Found(user.id, user.password_hash, _standing(user))
 
 
 def _standing(user: User) -> Refusal | None:

@@ -20,6 +20,8 @@ class Letter:
     text: str
     link: str | None = None
     """What the text asks to open, for the log of a developer who has no mail server."""
+    how: str | None = None
+    """The request that takes the link's token, for the same log."""
 
 
 def compose(letter: Letter, *, sender: str, name: str) -> EmailMessage:

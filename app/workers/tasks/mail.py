@@ -47,5 +47,6 @@ def _write_down(letter: Letter) -> None:
         "to": letter.recipient,
         "subject": letter.subject,
         "link": letter.link,
+        "how": letter.how,
     }
     write_line(encode_line(line).decode().rstrip("\n"))

@@ -106,35 +106,6 @@ async def logins(sessions: Sessions) -> int:
         return await session.scalar(wanted) or 0
 
 
-async def test_an_address_must_be_verified(anonymous: httpx.AsyncClient, sessions: Sessions) -> None:
-    async with transaction(sessions) as session:
-        await session.execute(update(User).where(User.id == OWNER).values(email_verified_at=None))
-    answer = await attempt(anonymous, EMAILS[OWNER], PASSWORD)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "email_not_verified")
-    assert [event.details["reason"] for event in await events(sessions)] == ["email_not_verified"]
-
-
-async def test_a_wrong_password_does_not_tell_that_the_address_is_not_verified(
-    anonymous: httpx.AsyncClient, sessions: Sessions
-) -> None:
-    async with transaction(sessions) as session:
-        await session.execute(update(User).where(User.id == OWNER).values(email_verified_at=None))
-    answer = await attempt(anonymous, EMAILS[OWNER], "a wrong password")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_credentials")
-
-
-async def test_an_unverified_address_may_log_in_where_that_is_allowed(
-    settings: AppSettings, sessions: Sessions
-) -> None:
-    lax = settings.model_copy(
-        update={"auth": settings.auth.model_copy(update={"require_verified_email": False})}
-    )
-    async with transaction(sessions) as session:
-        await session.execute(update(User).where(User.id == OWNER).values(email_verified_at=None))
-    async with serve(lax) as http:
-        assert (await attempt(http, EMAILS[OWNER], PASSWORD)).status_code == 200
-
-
 async def test_a_login_is_written_down(anonymous: httpx.AsyncClient, sessions: Sessions) -> None:
     await log_in(anonymous)
     [event] = await events(sessions)

@@ -91,6 +91,7 @@ async def test_without_a_mail_server_the_link_stands_in_one_log_line(
     assert len(output) < LINE_LIMIT
     line: dict[str, Any] = json.loads(output)
     assert (line["message"], line["to"]) == ("mail_not_sent", "anna@example.org")
+    assert line["how"] == 'POST /api/v1/auth/password/reset {"token": "...", "password": "..."}'
     assert line["link"] == (f"{front}/reset-password#token={TOKEN}" if front else TOKEN)
 
 
