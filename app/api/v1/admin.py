@@ -11,6 +11,7 @@ from app.api.credentials import AuditReader, UsersAdmin, needs
 from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
 from app.api.idempotency import IdempotentRoute, idempotent
 from app.api.v1.api_keys import MISSING_KEY, NO_STORE, created
+from app.api.versioned import CHANGED, SHOWN, IfMatch, IfNoneMatch, answer
 from app.models.user import AccountStatus, UserRole
 from app.schemas.admin import (
     AccountCreate,
@@ -22,6 +23,7 @@ from app.schemas.admin import (
 from app.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyResponse
 from app.schemas.audit import AuditEventResponse
 from app.schemas.base import CursorPage, ErrorResponse, Moment, PaginatedResponse, Text
+from app.services import versions
 from app.services.auth import api_keys, audit, directory
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
@@ -93,13 +95,15 @@ async def create_user(
     return AccountCreated(**shown, one_time_password=SecretStr(password) if password else None)
 
 
-@router.get("/users/{user_id}", responses=_MISSING)
-async def get_user(session: ReadingDep, _: UsersAdmin, user_id: uuid.UUID) -> AccountResponse:
+@router.get("/users/{user_id}", responses=_MISSING | SHOWN, response_model=AccountResponse)
+async def get_user(
+    session: ReadingDep, _: UsersAdmin, user_id: uuid.UUID, if_none_match: IfNoneMatch = None
+) -> Response:
     """One account."""
-    return AccountResponse.model_validate(await directory.get(session, user_id))
+    return answer(AccountResponse.model_validate(await directory.get(session, user_id)), if_none_match)
 
 
-@router.patch("/users/{user_id}", responses=_MISSING | _REFUSED)
+@router.patch("/users/{user_id}", responses=_MISSING | _REFUSED | CHANGED)
 async def update_user(
     *,
     session: SessionDep,
@@ -108,6 +112,8 @@ async def update_user(
     origin: OriginDep,
     user_id: uuid.UUID,
     given: AccountUpdate,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> AccountResponse:
     """Change role or name, disable or enable. Who is disabled is logged out; one administrator remains."""
     changed = await directory.change(
@@ -119,8 +125,11 @@ async def update_user(
         by=principal,
         gate=state_of(request)["gate"],
         origin=origin,
+        if_match=if_match,
     )
-    return AccountResponse.model_validate(changed)
+    shown = AccountResponse.model_validate(changed)
+    response.headers["ETag"] = versions.entity_tag(shown)
+    return shown
 
 
 @router.post("/users/{user_id}/sessions/revoke", status_code=http.HTTP_204_NO_CONTENT, responses=_MISSING)

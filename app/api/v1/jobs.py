@@ -3,10 +3,11 @@
 import uuid
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 
 from app.api.credentials import JobsReader, JobsWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep
+from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.job import JobState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.jobs import JobDetail, JobSummary
@@ -36,10 +37,13 @@ async def list_jobs(
     return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
 
 
-@router.get("/{job_id}", responses=_MISSING)
-async def get_job(session: ReadingDep, principal: JobsReader, job_id: uuid.UUID) -> JobDetail:
+@router.get("/{job_id}", responses=_MISSING | SHOWN, response_model=JobDetail)
+async def get_job(
+    session: ReadingDep, principal: JobsReader, job_id: uuid.UUID, if_none_match: IfNoneMatch = None
+) -> Response:
     """One job with its progress, and its result or its error."""
-    return JobDetail.model_validate(await jobs.get_job(session, job_id, owner_id=principal.user_id))
+    job = await jobs.get_job(session, job_id, owner_id=principal.user_id)
+    return answer(JobDetail.model_validate(job), if_none_match)
 
 
 @router.post("/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=_MISSING | _CONFLICT)

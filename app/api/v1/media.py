@@ -11,6 +11,7 @@ from app.api.credentials import MediaReader, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
+from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.exceptions.base import BadRequestException
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
@@ -112,10 +113,12 @@ async def list_media(
     return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
 
 
-@router.get("/{media_id}", responses=_MISSING)
-async def get_media(session: ReadingDep, principal: MediaReader, media_id: uuid.UUID) -> MediaFileDetail:
+@router.get("/{media_id}", responses=_MISSING | SHOWN, response_model=MediaFileDetail)
+async def get_media(
+    session: ReadingDep, principal: MediaReader, media_id: uuid.UUID, if_none_match: IfNoneMatch = None
+) -> Response:
     """One file: its state, its job, and what ffprobe found."""
-    return await files.get(session, media_id, owner_id=principal.user_id)
+    return answer(await files.get(session, media_id, owner_id=principal.user_id), if_none_match)
 
 
 @router.head("/{media_id}/content", include_in_schema=False, response_model=None)

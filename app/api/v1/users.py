@@ -1,9 +1,9 @@
 """One's own account: see it, change it, take a copy of all that belongs to it, delete it."""
 
 import uuid
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Header, Request, Response, status
+from fastapi import APIRouter, Request, Response, status
 
 from app.api.cookies import clear_cookies
 from app.api.credentials import AccountReader, AccountWriter
@@ -19,6 +19,7 @@ from app.api.deps import (
 )
 from app.api.idempotency import IdempotentRoute, idempotent
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
+from app.api.versioned import CHANGED, SHOWN, IfMatch, IfNoneMatch, answer
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.users import AccountDeletion, DeletionAccepted, Export, Me, MeUpdate
 from app.services import versions
@@ -28,22 +29,12 @@ from app.services.auth.scopes import Scope
 router = APIRouter(prefix="/users/me", tags=["users"], route_class=IdempotentRoute)
 
 _Responses = dict[int | str, dict[str, Any]]
-_Tag = {"ETag": {"schema": {"type": "string"}, "description": "The version, for `If-Match`."}}
 
 GONE: Final[_Responses] = {404: {"model": ErrorResponse, "description": "The account was deleted just now."}}
-SHOWN: Final[_Responses] = GONE | {
-    200: {"headers": _Tag},
-    304: {"description": "The client's copy is current."},
+WRONG: Final[_Responses] = {
+    403: {"model": ErrorResponse, "description": "The password is wrong, or the credential lacks a scope."}
 }
-CHANGED: Final[_Responses] = GONE | {
-    200: {"headers": _Tag},
-    403: {"model": ErrorResponse, "description": "The password is wrong, or the credential lacks a scope."},
-    412: {"model": ErrorResponse, "description": "It was changed since the version of `If-Match`."},
-}
-DELETED: Final[_Responses] = GONE | {
-    403: {"model": ErrorResponse, "description": "The password is wrong, or the credential lacks a scope."},
-    409: {"model": ErrorResponse, "description": "It is the last administrator."},
-}
+LAST: Final[_Responses] = {409: {"model": ErrorResponse, "description": "It is the last administrator."}}
 BUSY: Final[_Responses] = GONE | {409: {"model": ErrorResponse, "description": "An export is being made."}}
 MISSING: Final[_Responses] = {404: {"model": ErrorResponse, "description": "No such export of this account."}}
 CONTENT: Final[_Responses] = {
@@ -60,24 +51,16 @@ CONTENT: Final[_Responses] = {
     503: {"model": ErrorResponse, "description": "The workspace cannot be read."},
 }
 
-IfMatch = Annotated[str | None, Header(max_length=1000, description="The version that is to be changed.")]
-IfNoneMatch = Annotated[str | None, Header(max_length=1000, description="The version that is known already.")]
 
-
-@router.get("", responses=SHOWN, response_model=Me)
+@router.get("", responses=GONE | SHOWN, response_model=Me)
 async def get_me(
     principal: AccountReader, connection: ConnectionDep, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The account of who asks."""
-    shown = (await profile.get(connection, principal.user_id)).model_dump_json()
-    headers = {"ETag": versions.tag_of(shown)}
-    if versions.names(if_none_match, headers["ETag"]):
-        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    # As it was written for its tag: a framework would validate and write it once more.
-    return Response(shown, headers=headers, media_type="application/json")
+    return answer(await profile.get(connection, principal.user_id), if_none_match)
 
 
-@router.patch("", responses=CHANGED)
+@router.patch("", responses=GONE | WRONG | CHANGED)
 async def update_me(
     *,
     request: Request,
@@ -99,7 +82,7 @@ async def update_me(
     return me
 
 
-@router.delete("", status_code=status.HTTP_202_ACCEPTED, responses=DELETED)
+@router.delete("", status_code=status.HTTP_202_ACCEPTED, responses=GONE | WRONG | LAST)
 async def delete_me(
     *,
     request: Request,

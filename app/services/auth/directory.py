@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.exceptions.base import ConflictException, ForbiddenException, NotFoundException
 from app.models.user import AccountStatus, User, UserRole
-from app.schemas.admin import AccountOrder
+from app.schemas.admin import AccountOrder, AccountResponse
 from app.services.auth import audit, sessions
 from app.services.auth.administrators import one_time_password, require_another
 from app.services.auth.audit import Event
@@ -19,6 +19,7 @@ from app.services.auth.passwords import Passwords
 from app.services.auth.principal import Principal
 from app.services.auth.sessions import Reason
 from app.services.users import INTERNAL
+from app.services.versions import require_match
 
 _STATUS: Final[dict[AccountStatus, ColumnElement[bool]]] = {
     AccountStatus.ACTIVE: User.deleted_at.is_(None) & User.disabled_at.is_(None),
@@ -64,7 +65,10 @@ async def get(session: AsyncSession, user_id: uuid.UUID, *, lock: bool = False) 
         NotFoundException: there is none.
     """
     wanted = select(User).where(User.id == user_id, User.id.not_in(INTERNAL))
-    user = await session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
+    if lock:
+        # Read anew under the lock: what this session read before may be old.
+        wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    user = await session.scalar(wanted)
     if user is None:
         raise NotFoundException("User not found")
     return user
@@ -120,6 +124,7 @@ async def change(
     by: Principal,
     gate: Gate,
     origin: Origin,
+    if_match: str | None = None,
 ) -> User:
     """Change what is given.
 
@@ -128,6 +133,7 @@ async def change(
         ConflictException: it is being deleted, is a service that is to be something else, or is the last
             administrator.
         ForbiddenException: an API key asks for an administrator.
+        PreconditionFailedException: it is not what the caller has seen.
     """
     if role is UserRole.USER or disabled:
         # Before the account's own row: all who take such a role away lock in one order.
@@ -135,6 +141,7 @@ async def change(
     user = await get(session, user_id, lock=True)
     if user.status is AccountStatus.DELETED:
         raise ConflictException("The account is being deleted.")
+    require_match(AccountResponse.model_validate(user), if_match)
     if name is not None and name != user.name:
         user.name = name
         await audit.record(session, Event.UPDATED, user_id=user_id, by=by, origin=origin, changed=["name"])
