@@ -59,7 +59,7 @@ class RateLimits:
         headers = self._headers(await self._standing(scope))
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and not _tells_of_a_limit(message):
                 message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
@@ -107,6 +107,11 @@ def _policy(limit: Limit) -> tuple[tuple[bytes, bytes], ...]:
         (b"ratelimit-limit", b"%d" % limit.amount),
         (b"ratelimit-policy", b"%d;w=%d" % (limit.amount, limit.seconds)),
     )
+
+
+def _tells_of_a_limit(message: Message) -> bool:
+    """Whether a limit inside has refused: that one counts, not how the caller stands here."""
+    return any(name.lower() == b"ratelimit-limit" for name, _ in message.get("headers", ()))
 
 
 def _is_free(scope: Scope) -> bool:

@@ -90,9 +90,9 @@ class Counters:
         """Close the client."""
         await self._redis.aclose()
 
-    async def add(self, limit: Limit, key: str, amount: int = 1) -> Count:
-        """Count in the present window; a negative amount gives back."""
-        now = self.clock()
+    async def add(self, limit: Limit, key: str, amount: int = 1, *, at: float | None = None) -> Count:
+        """Count in the present window, or in that of another moment; a negative amount gives back."""
+        now = self.clock() if at is None else at
         window = limit.window(key, now)
         value = await self._asked(lambda: self._shared.incr(window.name, limit.seconds, amount))
         if value is not None:

@@ -10,6 +10,7 @@ from app.models.user import AccountStatus, User
 from app.services.auth.login import Desk
 from app.services.auth.origin import Origin
 from app.services.auth.password_change import WrongPasswordException
+from app.services.auth.throttle import Door
 
 
 async def locked(session: AsyncSession, user_id: uuid.UUID) -> User | None:
@@ -23,8 +24,8 @@ async def locked(session: AsyncSession, user_id: uuid.UUID) -> User | None:
 async def require_password(desk: Desk, user_id: uuid.UUID, password: str, *, origin: Origin) -> None:
     """See that whoever holds the session knows the account's password.
 
-    Attempts are counted as those to log in. To be called before the caller's transaction
-    begins: no connection is held while the password is hashed.
+    Attempts are counted as those to log in are, but apart from them. To be called before the caller's
+    transaction begins: no connection is held while the password is hashed.
 
     Raises:
         TooManyRequestsException: too many attempts; the password was not looked at.
@@ -33,9 +34,9 @@ async def require_password(desk: Desk, user_id: uuid.UUID, password: str, *, ori
     async with transaction(desk.sessions) as session:
         found = await session.execute(select(User.email, User.password_hash).where(User.id == user_id))
         email, stored = found.one()
-    await desk.throttle.check(origin.address, email)
+    since = await desk.throttle.check(origin.address, email, Door.SESSION)
     correct, _ = await desk.passwords.verify(password, stored)
     if not correct:
-        await desk.throttle.failed(origin.address, email)
+        await desk.throttle.failed(origin.address, email, Door.SESSION)
         raise WrongPasswordException
-    await desk.throttle.succeeded(origin.address, email)
+    await desk.throttle.succeeded(origin.address, email, Door.SESSION, since=since)

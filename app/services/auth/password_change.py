@@ -14,6 +14,7 @@ from app.services.auth.login import Desk
 from app.services.auth.origin import Origin
 from app.services.auth.principal import Principal
 from app.services.auth.sessions import Reason, revoke
+from app.services.auth.throttle import Door
 
 
 class WrongPasswordException(ForbiddenException):
@@ -37,12 +38,12 @@ async def change_password(
     if current == new:
         raise BadRequestException("The new password must be another than the current one.")
     email, stored = await _look_up(desk, by.user_id)
-    await desk.throttle.check(origin.address, email)
+    since = await desk.throttle.check(origin.address, email, Door.SESSION)
     correct, _ = await desk.passwords.verify(current, stored)
     if not correct:
-        await desk.throttle.failed(origin.address, email)
+        await desk.throttle.failed(origin.address, email, Door.SESSION)
         raise WrongPasswordException
-    await desk.throttle.succeeded(origin.address, email)
+    await desk.throttle.succeeded(origin.address, email, Door.SESSION, since=since)
     await _replace(desk, stored, await desk.passwords.hash(new), by=by, gate=gate, origin=origin)
 
 

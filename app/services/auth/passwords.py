@@ -12,15 +12,21 @@ from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.core.config.groups import AuthSettings
+from app.exceptions.base import ServiceUnavailableException
 
 T = TypeVar("T")
 
 AT_ONCE: Final = 2
 """Hashes that one process computes at a time; each takes ``PASSWORD_HASH_MEMORY``."""
+MOST_WAITING: Final = 32
+"""Hashes that wait for their turn. Whoever comes then would wait for seconds, and is told so at once."""
+RETRY_AFTER: Final = {"Retry-After": "2"}
 
 
 class Passwords:
     """Hashes and verifies.
+
+    All that hashes or verifies raises a ServiceUnavailableException where too many wait already.
 
     Args:
         auth: memory and passes of one hash; stored hashes made with less are renewed at the next login.
@@ -54,6 +60,10 @@ class Passwords:
         if self._limiter is None:
             # Belongs to the event loop, which is not there when the application is made.
             self._limiter = anyio.CapacityLimiter(AT_ONCE)
+        if self._limiter.statistics().tasks_waiting >= MOST_WAITING:
+            raise ServiceUnavailableException(
+                "Too many passwords are being checked at the moment. Try again shortly.", headers=RETRY_AFTER
+            )
         return await anyio.to_thread.run_sync(work, *given, limiter=self._limiter)
 
 

@@ -12,8 +12,8 @@ from app.core.database import transaction
 from app.services.accounts.exports import prune_exports
 from app.services.accounts.mailing import forget_addresses
 from app.services.auth.api_keys import prune_api_keys
+from app.services.auth.familiar import KNOWN_FOR
 from app.services.auth.sessions import prune_sessions
-from app.services.auth.throttle import KNOWN_FOR
 from app.services.idempotency import prune_keys
 from app.services.jobs import RunningJob, job
 from app.services.jobs.pruning import prune_jobs, prune_slots

@@ -79,6 +79,9 @@ async def test_a_refused_login_says_when_to_come_back(served: Serve) -> None:
     assert answer.status_code == 429
     assert answer.json()["error"]["code"] == "too_many_requests"
     assert 1 <= int(answer.headers["Retry-After"]) <= 86400
+    assert answer.headers.get_list("RateLimit-Limit") == [str(LIMIT)]
+    assert answer.headers.get_list("RateLimit-Remaining") == ["0"]
+    assert answer.headers.get_list("RateLimit-Reset") == [answer.headers["Retry-After"]]
 
 
 @pytest.mark.parametrize("email", [EMAILS[OWNER], "nobody@example.com"])

@@ -18,6 +18,7 @@ from app.services.auth.grants import Grants
 from app.services.auth.login import Desk, InvalidCredentialsException, log_in
 from app.services.auth.origin import Origin
 from app.services.auth.passwords import Passwords
+from app.services.auth.throttle import Door
 from app.services.auth.tokens import Tokens
 from tests.accounts import EMAILS, OWNER
 from tests.passwords import PASSWORD, give_password
@@ -47,22 +48,25 @@ class Counting:
         self.told: list[tuple[str, str | None, str]] = []
         self.refuse = refuse
 
-    async def check(self, address: str | None, email: str) -> None:
+    async def check(self, address: str | None, email: str, door: Door = Door.LOGIN) -> float:
         self.told.append(("check", address, email))
         if self.refuse:
             raise TooManyRequestsException
+        return 0.0
 
-    async def failed(self, address: str | None, email: str) -> None:
+    async def failed(self, address: str | None, email: str, door: Door = Door.LOGIN) -> None:
         self.told.append(("failed", address, email))
 
-    async def succeeded(self, address: str | None, email: str) -> None:
+    async def succeeded(
+        self, address: str | None, email: str, door: Door = Door.LOGIN, *, since: float | None = None
+    ) -> None:
         self.told.append(("succeeded", address, email))
 
 
 def desk(settings: AppSettings, sessions: Sessions, passwords: Passwords, throttle: Counting) -> Desk:
     keys = KeyRing.from_settings(settings.auth)
     grants = Grants(keys, Tokens(keys, settings.auth), settings.auth)
-    return Desk(sessions, passwords, throttle, grants, settings.auth)  # type: ignore[arg-type]  # a stand-in
+    return Desk(sessions, passwords, throttle, grants)  # type: ignore[arg-type]  # a stand-in
 
 
 @pytest.fixture(autouse=True)

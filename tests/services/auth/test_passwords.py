@@ -1,10 +1,14 @@
 """Hashes of passwords, and the one that nobody has."""
 
+import asyncio
+import threading
+
 import pytest
 from argon2 import extract_parameters
 
 from app.core.config.groups import AuthSettings
-from app.services.auth.passwords import Passwords
+from app.exceptions.base import ServiceUnavailableException
+from app.services.auth.passwords import AT_ONCE, MOST_WAITING, Passwords
 
 AUTH = AuthSettings(password_memory=1024, password_passes=1)
 
@@ -40,3 +44,28 @@ async def test_without_a_hash_the_same_work_is_done(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("stored", ["", "plain", "$2b$12$abc", "$argon2id$broken"])
 async def test_a_hash_of_another_kind_fits_nothing(stored: str) -> None:
     assert await Passwords(AUTH).verify("one", stored) == (False, None)
+
+
+async def test_whoever_comes_to_a_long_queue_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords, go_on = Passwords(AUTH), threading.Event()
+
+    def verify(_password: str, _stored: str) -> tuple[bool, None]:
+        return go_on.wait(30), None
+
+    monkeypatch.setattr(passwords._hash, "verify_and_update", verify)
+    try:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            queue = [
+                group.create_task(passwords.verify("one", "some")) for _ in range(AT_ONCE + MOST_WAITING)
+            ]
+            while (
+                limiter := passwords._limiter
+            ) is None or limiter.statistics().tasks_waiting < MOST_WAITING:
+                await asyncio.sleep(0)
+            with pytest.raises(ServiceUnavailableException) as refused:
+                await passwords.hash("another")
+            go_on.set()
+    finally:
+        go_on.set()
+    assert int(refused.value.headers["Retry-After"]) > 0
+    assert [task.result() for task in queue] == [(True, None)] * len(queue)

@@ -1,25 +1,20 @@
 """Guessing is slowed down; those whose passwords are guessed are not locked out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
-from app.core.limits import Counters
-from app.core.security import KeyRing
 from app.exceptions.base import TooManyRequestsException
 from app.models.base import new_id
 from app.models.session import Session
 from app.services.auth.throttle import ACCOUNT_TIMES, Throttle
 from tests.accounts import EMAILS, OWNER
-from tests.configuration import make_settings
+from tests.services.auth.conftest import LIMIT
 
-LIMIT = 3
 EMAIL = EMAILS[OWNER]
 HOME = "2001:db8:1:2::7"
 ACCOUNT = LIMIT * ACCOUNT_TIMES
@@ -27,29 +22,6 @@ ACCOUNT = LIMIT * ACCOUNT_TIMES
 pytestmark = pytest.mark.usefixtures("redis")
 
 Make = Callable[..., Throttle]
-
-
-@pytest.fixture
-async def make(settings: AppSettings, sessions: Sessions, tmp_path: Path) -> AsyncIterator[Make]:
-    """Makes throttles, each as a process of its own would have it."""
-    opened: list[Counters] = []
-
-    def throttle(**values: str) -> Throttle:
-        addresses = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
-        database, redis = addresses[0], values.pop("REDIS_URL", addresses[1])
-        chosen = make_settings(
-            tmp_path,
-            database,
-            redis,
-            **{"RATE_LIMIT_LOGIN": f"{LIMIT}/day", "RATE_LIMIT_PATIENCE": "10"} | values,
-        )
-        counters = Counters.from_settings(chosen.redis, chosen.rate_limit, chosen.server.api_processes)
-        opened.append(counters)
-        return Throttle(counters, sessions, KeyRing.from_settings(chosen.auth), chosen.rate_limit)
-
-    yield throttle
-    for counters in opened:
-        await counters.aclose()
 
 
 async def is_let_in(throttle: Throttle, address: str | None, email: str = EMAIL) -> bool:
