@@ -116,7 +116,7 @@ def lifespan(
                 passwords=passwords,
                 gate=Gate(tokens, sessions, settings.auth),
                 grants=grants,
-                desk=Desk(sessions, passwords, throttle, grants, settings.auth),
+                desk=Desk(sessions, passwords, throttle, grants),
                 allowances=Allowances(counters),
                 throttle=throttle,
             )

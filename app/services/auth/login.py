@@ -12,7 +12,6 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.config.groups import AuthSettings
 from app.core.database import Sessions, transaction
 from app.exceptions.base import UnauthorizedException
 from app.models.user import User, UserRole
@@ -52,7 +51,6 @@ class Desk:
     passwords: Passwords
     throttle: Throttle
     grants: Grants
-    auth: AuthSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,9 @@ import asyncio
 
 import httpx
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import AppSettings
 from app.core.database import Sessions
-from app.services.auth.passwords import Passwords
 from tests.accounts import EMAILS, OWNER
 from tests.passwords import PASSWORD, give_password
 from tests.postbox import Postbox
@@ -106,20 +104,6 @@ async def test_a_bad_password_is_refused_and_not_repeated(
     assert answer.status_code == 422
     assert password not in answer.text
     assert token not in answer.text
-
-
-async def test_no_connection_is_held_while_the_password_is_hashed(
-    anonymous: httpx.AsyncClient, engine: AsyncEngine, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held, plain = [], Passwords.hash
-
-    async def watched(passwords: Passwords, password: str) -> str:
-        held.append(engine.pool.checkedout())  # type: ignore[attr-defined]  # of the pool that is used here
-        return await plain(passwords, password)
-
-    monkeypatch.setattr(Passwords, "hash", watched)
-    assert (await post(anonymous, "/verify-email", token=token, password=CHOSEN)).status_code == 204
-    assert held == [0]
 
 
 async def test_the_letter_says_that_the_link_sets_the_password(
