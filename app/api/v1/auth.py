@@ -113,7 +113,10 @@ async def log_out_everywhere(
 async def set_password(
     request: Request, principal: AccountWriter, origin: OriginDep, given: PasswordChange
 ) -> None:
-    """Change the password. All other sessions of the account end."""
+    """Change the password. All other sessions of the account and all its API keys end.
+
+    A new address that is not confirmed yet has to be asked for again.
+    """
     state = state_of(request)
     await change_password(
         state["desk"],

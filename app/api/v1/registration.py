@@ -67,7 +67,7 @@ async def verify_email(request: Request, session: SessionDep, origin: OriginDep,
     takes the token alone (else `password_not_needed`). After these two the token still holds.
     """
     state, password = state_of(request), given.password
-    await registration.verify_email(
+    email = await registration.verify_email(
         session,
         state["tokens"],
         state["passwords"],
@@ -75,6 +75,7 @@ async def verify_email(request: Request, session: SessionDep, origin: OriginDep,
         password=password.get_secret_value() if password is not None else None,
         origin=origin,
     )
+    await state["throttle"].trust(origin.address, email)
 
 
 @router.post("/verify-email/resend", status_code=status.HTTP_202_ACCEPTED, responses=NO_MAIL)
@@ -97,9 +98,12 @@ async def forgot_password(
 async def reset_password(
     request: Request, session: SessionDep, origin: OriginDep, given: PasswordReset
 ) -> None:
-    """Set a new password with the token of a mail. All sessions of the account end."""
+    """Set a new password with the token of a mail. All sessions of the account and all its API keys end.
+
+    A new address that is not confirmed yet has to be asked for again.
+    """
     state = state_of(request)
-    await registration.reset_password(
+    email = await registration.reset_password(
         session,
         state["tokens"],
         state["passwords"],
@@ -108,6 +112,8 @@ async def reset_password(
         gate=state["gate"],
         origin=origin,
     )
+    # Whoever attacks the account meanwhile does not keep its owner out.
+    await state["throttle"].trust(origin.address, email)
 
 
 async def _ask(

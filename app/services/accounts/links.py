@@ -10,8 +10,8 @@ def verification_stamp(user: User) -> str:
 
 
 def change_stamp(user: User) -> str:
-    """For the address that it is to have in place of the present one."""
-    return digest(f"change\n{user.email}\n{user.pending_email}")
+    """For the address that it is to have in place of the present one; not after a new password."""
+    return digest(f"change\n{user.email}\n{user.pending_email}\n{user.password_hash}")
 
 
 def reset_stamp(user: User) -> str:

@@ -20,7 +20,7 @@ from app.models.user import User
 from app.services.accounts.credentials import locked
 from app.services.accounts.links import change_stamp, reset_stamp, verification_stamp
 from app.services.accounts.mailing import Occasion, ask
-from app.services.auth import audit, sessions
+from app.services.auth import api_keys, audit, sessions
 from app.services.auth.audit import Event
 from app.services.auth.gate import Gate
 from app.services.auth.origin import Origin
@@ -93,10 +93,10 @@ async def verify_email(
     token: str,
     password: str | None,
     origin: Origin,
-) -> None:
+) -> str:
     """Take the token of a mail as proof that the account's, or its pending, address is its owner's.
 
-    A new account gets its password with it.
+    A new account gets its password with it. Gives the address that is proven.
 
     Raises:
         InvalidLinkException: the token is not valid, or not any more.
@@ -119,6 +119,7 @@ async def verify_email(
         await _change_address(session, user, user.pending_email, origin)
     else:
         raise InvalidLinkException
+    return user.email
 
 
 async def reset_password(
@@ -130,8 +131,10 @@ async def reset_password(
     password: str,
     gate: Gate,
     origin: Origin,
-) -> None:
-    """Set a new password and end all sessions; the mail has proven the address too.
+) -> str:
+    """Set a new password and end all sessions and API keys; gives the address, which the mail has proven too.
+
+    A change of the address that waits for its mail is dropped: a thief may have asked for it.
 
     Raises:
         InvalidLinkException: the token is not valid, or not any more.
@@ -141,13 +144,17 @@ async def reset_password(
     user = await _alive(session, claims.user_id)
     if not _is_for(claims, reset_stamp(user)):
         raise InvalidLinkException
-    user.password_hash = hashed
+    user.password_hash, user.pending_email = hashed, None
     user.password_change_required = False
     user.email_verified_at = user.email_verified_at or func.now()
-    ended = await sessions.revoke(session, user_id=user.id, reason=Reason.PASSWORD_RESET)
+    ended = {
+        "sessions_ended": await sessions.revoke(session, user_id=user.id, reason=Reason.PASSWORD_RESET),
+        "keys_revoked": await api_keys.revoke_all(session, user.id),
+    }
     gate.forget_after(session, user.id)
-    await audit.record(session, Event.PASSWORD_RESET, user_id=user.id, origin=origin, sessions_ended=ended)
+    await audit.record(session, Event.PASSWORD_RESET, user_id=user.id, origin=origin, **ended)
     await ask(session, Occasion.PASSWORD_SET, user.email, user_id=user.id)
+    return user.email
 
 
 def _require_choice(user: User, password: str | None) -> None:

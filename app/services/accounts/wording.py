@@ -76,7 +76,8 @@ class Wording:
     def password_set(self, address: str) -> Letter:
         """To whose password was set anew."""
         said = (
-            f"The password of your account at {self._name} was set anew,\nand it was logged out everywhere."
+            f"The password of your account at {self._name} was set anew.\nIt was logged out everywhere, "
+            "and its API keys do not hold any more."
         )
         then = f"If this was not you, ask for a new password at once\n{self._where()}."
         return self._letter(address, "Your password was changed", said, then)

@@ -8,6 +8,7 @@ from app.core.database import transaction
 from app.exceptions.base import BadRequestException, ConflictException, ForbiddenException
 from app.models.session import Session
 from app.models.user import User
+from app.services.auth.api_keys import revoke_all
 from app.services.auth.audit import Event, record
 from app.services.auth.gate import Gate
 from app.services.auth.login import Desk
@@ -27,7 +28,9 @@ class WrongPasswordException(ForbiddenException):
 async def change_password(
     desk: Desk, *, current: str, new: str, by: Principal, gate: Gate, origin: Origin
 ) -> None:
-    """Replace the principal's password and end its other sessions.
+    """Replace the principal's password; end its other sessions and its API keys.
+
+    A change of the address that waits for its mail is dropped.
 
     Raises:
         BadRequestException: the new password is the current one.
@@ -61,7 +64,7 @@ async def _replace(
         replaced = await session.scalar(
             update(User)
             .where(User.id == by.user_id, User.password_hash == stored)
-            .values(password_hash=hashed, password_change_required=False)
+            .values(password_hash=hashed, password_change_required=False, pending_email=None)
             .returning(User.id)
         )
         if replaced is None:
@@ -69,5 +72,13 @@ async def _replace(
         ended = await revoke(
             session, Session.id != by.session_id, user_id=by.user_id, reason=Reason.PASSWORD_CHANGED
         )
+        revoked = await revoke_all(session, by.user_id)
         gate.forget_after(session, by.user_id)
-        await record(session, Event.PASSWORD_CHANGED, by=by, origin=origin, sessions_ended=ended)
+        await record(
+            session,
+            Event.PASSWORD_CHANGED,
+            by=by,
+            origin=origin,
+            sessions_ended=ended,
+            keys_revoked=revoked,
+        )

@@ -98,7 +98,7 @@ async def test_a_change_is_written_down_without_the_passwords(
     async with sessions() as session:
         event = await session.scalar(select(AuditEvent).where(AuditEvent.event == "password.changed"))
     assert event is not None
-    assert (event.user_id, event.details) == (OWNER, {"sessions_ended": 1})
+    assert (event.user_id, event.details) == (OWNER, {"sessions_ended": 1, "keys_revoked": 0})
 
 
 async def test_a_stolen_session_cannot_guess_the_password(
