@@ -23,6 +23,8 @@ ACCESS_COOKIE: Final = "holdfast_access"
 REFRESH_COOKIE: Final = "holdfast_refresh"
 TOKEN_PATH: Final = "/api/v1/auth/token"  # noqa: S105 - a path
 
+NOT_VALID: Final = "The {} is not valid: it is malformed, has expired or was revoked. {}"
+
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 _bearer = OAuth2PasswordBearer(
@@ -81,8 +83,11 @@ async def _principal(request: Request, bearer: str | None, key: str | None, cook
             require_csrf(request, principal.session_id)
             return principal
     except InvalidTokenError as error:
+        is_key = key is not None if bearer is None else bearer.startswith(KEY_PREFIX)
         raise UnauthorizedException(
-            "The credential is not valid: it is malformed, has expired or was revoked. Log in again.",
+            NOT_VALID.format(
+                *(("API key", "Make another one.") if is_key else ("credential", "Log in again."))
+            ),
             headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
         ) from error
     raise UnauthorizedException(

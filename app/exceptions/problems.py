@@ -75,10 +75,23 @@ def _fault(error: Mapping[str, Any]) -> dict[str, Any]:
     if error["type"] == "json_invalid":
         reason = f"The body is not valid JSON: {error['ctx']['error']}, at character {path[0]}."
         return {"field": None, "location": location, "reason": reason}
-    reason = str(error["msg"]).removeprefix("Value error, ")
+    reason = _length(error) or str(error["msg"]).removeprefix("Value error, ")
+    if not path and isinstance(error.get("input"), bytes):
+        reason = "The body must be JSON: send it with `Content-Type: application/json`."
     if error["type"] in {"value_error", "assertion_error"} and any(map(is_secret_name, path)):
         reason = "is not valid"  # this text comes from a validator, which may have repeated the value
     return {"field": ".".join(path) or None, "location": location, "reason": reason}
+
+
+def _length(error: Mapping[str, Any]) -> str | None:
+    """What is said of a secret's length; pydantic, which does not know that it is text, tells of items."""
+    limits = error.get("ctx", {})
+    match error["type"], limits.get("field_type"):
+        case "too_short", "Value":
+            return f"Value should have at least {limits['min_length']} characters"
+        case "too_long", "Value":
+            return f"Value should have at most {limits['max_length']} characters"
+    return None
 
 
 def _http(error: HTTPException, scope: Scope) -> Problem:

@@ -19,6 +19,7 @@ from app.core.database import Sessions, transaction
 from app.core.security import Key, KeyRing
 from app.models.session import Session
 from app.models.user import User
+from app.services.auth.gate import KEY_LENGTH, KEY_PREFIX
 from app.services.auth.grants import Grants
 from app.services.auth.tokens import ACCESS, LONGEST, RESET, VERIFY, Tokens
 from tests.accounts import OTHER, OWNER, bearer, session_of
@@ -230,6 +231,15 @@ async def test_what_is_no_credential_is_a_401(anonymous: httpx.AsyncClient, head
     answer = await anonymous.get(ASKING, headers={"Authorization": header})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("header", ["X-API-Key", "Authorization"])
+async def test_who_sends_a_wrong_key_is_not_told_to_log_in(anonymous: httpx.AsyncClient, header: str) -> None:
+    value = KEY_PREFIX + "x" * (KEY_LENGTH - len(KEY_PREFIX))
+    sent = value if header == "X-API-Key" else f"Bearer {value}"
+    message = (await anonymous.get("/api/v1/users/me", headers={header: sent})).json()["error"]["message"]
+    assert message.startswith("The API key is not valid")
+    assert "Log in again" not in message
 
 
 async def test_an_error_does_not_repeat_the_token(anonymous: httpx.AsyncClient, forger: Forger) -> None:

@@ -62,3 +62,16 @@ async def test_malformed_json_is_422(http: httpx.AsyncClient, body: bytes) -> No
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "validation_error"
     assert answer.json()["error"]["details"][0]["location"] == "body"
+
+
+async def test_the_length_of_a_secret_is_told_in_characters(anonymous: httpx.AsyncClient) -> None:
+    given = {"token": "x", "password": "short"}
+    answer = await anonymous.post("/api/v1/auth/password/reset", json=given)
+    reasons = {fault["field"]: fault["reason"] for fault in answer.json()["error"]["details"]}
+    assert reasons["password"] == "Value should have at least 10 characters"
+
+
+async def test_who_sends_a_form_where_json_is_expected_is_told_so(anonymous: httpx.AsyncClient) -> None:
+    answer = await anonymous.post("/api/v1/auth/login", data={"email": "a@b.example", "password": "p"})
+    assert answer.status_code == 422
+    assert "must be JSON" in answer.json()["error"]["message"]

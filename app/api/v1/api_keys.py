@@ -22,6 +22,7 @@ _Responses = dict[int | str, dict[str, Any]]
 MISSING_KEY: Final[_Responses] = {
     404: {"model": ErrorResponse, "description": "No such key of this account."}
 }
+GONE: Final[_Responses] = {404: {"model": ErrorResponse, "description": "The account ended just now."}}
 FULL: Final[_Responses] = {409: {"model": ErrorResponse, "description": "The account has too many keys."}}
 NO_STORE: Final = {"cache-control": "no-store"}
 """Of every answer that shows a secret (RFC 9111, section 5.2.2.5)."""
@@ -30,7 +31,7 @@ NO_STORE: Final = {"cache-control": "no-store"}
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses=FULL,
+    responses=FULL | GONE,
     dependencies=[idempotent(Scope.ACCOUNT_WRITE)],
 )
 async def create_api_key(
