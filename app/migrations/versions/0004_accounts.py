@@ -46,7 +46,7 @@ def downgrade() -> None:
     # The version before owns what it takes in by this account.
     op.execute(
         f"INSERT INTO users (id, email) VALUES ('{BUILT_IN_OWNER}', 'owner@localhost') "  # noqa: S608 - constants
-        "ON CONFLICT DO NOTHING"
+        "ON CONFLICT (id) DO NOTHING"
     )
 
 

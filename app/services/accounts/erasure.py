@@ -64,6 +64,10 @@ async def erase(begin: Begin, workspace: Workspace, user_id: uuid.UUID, *, patie
         while await _take(begin, table, owner == user_id):
             pass
     async with begin() as session:
+        # An upload that was on its way may have committed since; once this lock is held, none can.
+        await session.execute(select(User.id).where(User.id == user_id).with_for_update())
+        while await _take_some_media(session, workspace, user_id):
+            pass
         taken = await session.scalar(delete(User).where(User.id == user_id).returning(User.id))
         if taken is not None:
             await audit.record(session, Event.DELETED, user_id=user_id)
@@ -105,11 +109,15 @@ async def _has_running(begin: Begin, user_id: uuid.UUID) -> bool:
 
 async def _take_media(begin: Begin, workspace: Workspace, user_id: uuid.UUID) -> int:
     async with begin() as session:
-        wanted = select(MediaFile).where(MediaFile.owner_id == user_id).order_by(MediaFile.id).limit(STEP)
-        files = (await session.scalars(wanted.with_for_update())).all()
-        keys = [(key, file.updated_at) for file in files for key in (file.sha256, file.thumbnail_key)]
-        await session.execute(delete(MediaFile).where(MediaFile.id.in_([file.id for file in files])))
-        await remove_unreferenced(session, workspace, _latest(keys))
+        return await _take_some_media(session, workspace, user_id)
+
+
+async def _take_some_media(session: AsyncSession, workspace: Workspace, user_id: uuid.UUID) -> int:
+    wanted = select(MediaFile).where(MediaFile.owner_id == user_id).order_by(MediaFile.id).limit(STEP)
+    files = (await session.scalars(wanted.with_for_update())).all()
+    keys = [(key, file.updated_at) for file in files for key in (file.sha256, file.thumbnail_key)]
+    await session.execute(delete(MediaFile).where(MediaFile.id.in_([file.id for file in files])))
+    await remove_unreferenced(session, workspace, _latest(keys))
     return len(files)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Sessions, transaction
@@ -199,3 +199,40 @@ async def test_a_job_that_does_not_stop_loses_its_row(
     await mark_deleted(OWNER)
     assert await erase(begin, workspace, OWNER, patience=0)
     assert set((await left(sessions, OWNER)).values()) == {0}
+
+
+async def test_an_upload_that_commits_at_the_last_moment_leaves_no_object(
+    sessions: Sessions, workspace: Workspace, begin: Begin, mark_deleted: MarkDeleted
+) -> None:
+    await give(sessions, workspace, OWNER, "mine")
+    stored = await workspace.keep(b"late")
+    await mark_deleted(OWNER)
+    steps = 0
+
+    async with sessions() as upload:
+
+        async def commit_when_awaited() -> None:
+            async def is_awaited() -> bool:
+                async with sessions() as session:
+                    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                    return bool(await session.scalar(waiting))
+
+            await until(is_awaited, "the erasure waits")
+            await upload.commit()
+
+        @asynccontextmanager
+        async def uploading() -> AsyncIterator[AsyncSession]:
+            nonlocal steps
+            steps += 1
+            if steps == STEPS:
+                upload.add(media(OWNER, stored.key))
+                await upload.flush()
+                committing.append(asyncio.create_task(commit_when_awaited()))
+            async with begin() as session:
+                yield session
+
+        committing: list[asyncio.Task[None]] = []
+        assert await erase(uploading, workspace, OWNER, patience=0)
+        await asyncio.gather(*committing)
+    assert committing
+    assert not workspace.path(stored.key).exists()
