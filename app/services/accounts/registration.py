@@ -147,12 +147,17 @@ async def reset_password(
     user.password_hash, user.pending_email = hashed, None
     user.password_change_required = False
     user.email_verified_at = user.email_verified_at or func.now()
-    ended = {
-        "sessions_ended": await sessions.revoke(session, user_id=user.id, reason=Reason.PASSWORD_RESET),
-        "keys_revoked": await api_keys.revoke_all(session, user.id),
-    }
+    ended = await sessions.revoke(session, user_id=user.id, reason=Reason.PASSWORD_RESET)
+    revoked = await api_keys.revoke_all(session, user.id)
     gate.forget_after(session, user.id)
-    await audit.record(session, Event.PASSWORD_RESET, user_id=user.id, origin=origin, **ended)
+    await audit.record(
+        session,
+        Event.PASSWORD_RESET,
+        user_id=user.id,
+        origin=origin,
+        sessions_ended=ended,
+        keys_revoked=revoked,
+    )
     await ask(session, Occasion.PASSWORD_SET, user.email, user_id=user.id)
     return user.email
 

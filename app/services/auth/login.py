@@ -68,7 +68,7 @@ async def log_in(desk: Desk, email: str, password: str, *, origin: Origin, by_co
         InvalidCredentialsException: not with this address and password.
     """
     email = email.lower()
-    await desk.throttle.check(origin.address, email)
+    since = await desk.throttle.check(origin.address, email)
     found = await _look_up(desk.sessions, email)
     correct, renewed = await desk.passwords.verify(password, found.password_hash)
     refusal = found.standing or (None if correct else Refusal.WRONG_PASSWORD)
@@ -77,7 +77,7 @@ async def log_in(desk: Desk, email: str, password: str, *, origin: Origin, by_co
         await _write_down(desk.sessions, refusal or Refusal.CHANGED, found.user_id, origin)
         await desk.throttle.failed(origin.address, email)
         raise InvalidCredentialsException(headers=CHALLENGE)
-    await desk.throttle.succeeded(origin.address, email)
+    await desk.throttle.succeeded(origin.address, email, since=since)
     return grant
 
 
