@@ -91,7 +91,7 @@ async def create(
         ForbiddenException: an API key asks for an administrator.
     """
     _require_login(by, role)
-    # Before the first statement: no connection is held while the hash is computed.
+    # Before the first statement: no connection is held meanwhile, but where an Idempotency-Key took one.
     password = None if role is UserRole.SERVICE else one_time_password()
     hashed = await passwords.hash(password) if password else None
     made = await session.scalar(
