@@ -1,16 +1,17 @@
 """Copies of all that belongs to an account: asked for, listed, handed out, and forgotten after a week."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Select, delete, func, literal, select, update
+from sqlalchemy import Select, delete, func, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
 from app.exceptions.base import ConflictException, NotFoundException
 from app.models.data_export import DataExport
 from app.models.job import ENDED, Job, JobState
+from app.models.user import User
 from app.schemas.users import Export, ExportState
 from app.services.accounts.credentials import locked
 from app.services.accounts.profile import AccountGoneException
@@ -18,7 +19,7 @@ from app.services.auth import audit
 from app.services.auth.audit import Event
 from app.services.auth.origin import Origin
 from app.services.auth.principal import Principal
-from app.services.jobs import enqueue
+from app.services.jobs import JobFailed, enqueue
 from app.services.media.files import Download, download
 from app.services.media.strays import remove_unreferenced
 from app.services.workspace import Stored, Workspace
@@ -29,6 +30,10 @@ EXPORT: Final = "accounts.export"
 KEPT: Final = timedelta(days=7)
 
 MIME: Final = "application/zip"
+
+_FORGOTTEN: Final = (
+    "This export has expired and was forgotten, or its account has ended: ask for another one."
+)
 
 
 async def ask(session: AsyncSession, *, by: Principal, origin: Origin) -> Export:
@@ -95,11 +100,35 @@ async def content(
     return await download(workspace, export.object_key, MIME, f"export-{export.created_at:%Y-%m-%d}.zip")
 
 
-async def complete(session: AsyncSession, export_id: uuid.UUID, stored: Stored) -> None:
-    """Write down that an export is made; it takes the place of those before, which expire."""
+async def require_due(session: AsyncSession, export_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
+    """See that an export can and may be made now: its job may have been tried again long after it was asked.
+
+    Raises:
+        JobFailed: nobody is there to have it, or another is being made.
+    """
+    active = User.deleted_at.is_(None) & User.disabled_at.is_(None)
+    export = await session.scalar(_owned(user_id).join(User).where(DataExport.id == export_id, active))
+    if export is None or export.job is None:
+        raise JobFailed(_FORGOTTEN, code="export_gone")
+    # Of two that begin at once, the one that began first goes on.
+    earlier = tuple_(Job.started_at, Job.id) < tuple_(export.job.started_at, export.job.id)
+    others = _owned(user_id).where(Job.state == JobState.RUNNING, DataExport.id != export_id, earlier)
+    if await session.scalar(others.limit(1)) is not None:
+        raise JobFailed("Another export is being made: wait for it.", code="export_being_made")
+
+
+async def complete(session: AsyncSession, workspace: Workspace, export_id: uuid.UUID, stored: Stored) -> None:
+    """Write down that an export is made; it takes the place of those before, which expire.
+
+    Raises:
+        JobFailed: it was forgotten meanwhile; what was made is removed.
+    """
     made = update(DataExport).where(DataExport.id == export_id)
     values = {"object_key": stored.key, "size": stored.size, "expires_at": func.now() + literal(KEPT)}
     user_id = await session.scalar(made.values(values).returning(DataExport.user_id))
+    if user_id is None:
+        await remove_unreferenced(session, workspace, {stored.key: datetime.now(UTC)})
+        raise JobFailed(_FORGOTTEN, code="export_gone")
     before = update(DataExport).where(DataExport.user_id == user_id, DataExport.id != export_id)
     await session.execute(before.values(expires_at=func.least(DataExport.expires_at, func.now())))
 

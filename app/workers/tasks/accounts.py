@@ -60,8 +60,10 @@ class ExportArgs(BaseModel):
 async def export_account(job: RunningJob, args: ExportArgs) -> dict[str, Any]:
     """Put all that belongs to the account into one file."""
     workspace = Workspace.from_settings(job.settings)
+    async with job.reading() as session:
+        await exports.require_due(session, args.export_id, user_id=job.owner_id)
     stored = await archive.make(workspace, job.reading, job.owner_id, job.progress)
-    await exports.complete(job.session, args.export_id, stored)
+    await exports.complete(job.session, workspace, args.export_id, stored)
     return {"export_id": str(args.export_id), "size": stored.size}
 
 
