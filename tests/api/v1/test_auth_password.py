@@ -101,10 +101,11 @@ async def test_a_change_is_written_down_without_the_passwords(
     assert (event.user_id, event.details) == (OWNER, {"sessions_ended": 1, "keys_revoked": 0})
 
 
+@pytest.mark.usefixtures("redis")
 async def test_a_stolen_session_cannot_guess_the_password(
     settings: AppSettings, fresh_database: str, redis_url: str
 ) -> None:
-    strict = make_settings(settings.state_dir, fresh_database, redis_url, RATE_LIMIT_LOGIN="2/minute")
+    strict = make_settings(settings.state_dir, fresh_database, redis_url, RATE_LIMIT_LOGIN="2/day")
     async with serve(strict, client="198.51.100.8") as http:
         token = (await log_in(http))["access_token"]
         answers = [await change(http, token, current=f"guess number {number}") for number in range(3)]
