@@ -24,7 +24,9 @@ THREADS: Final = 2
 
 _NICE: Final = 10
 _READ: Final = 64 * 1024
-_CPU_SLACK: Final = 0.1
+_CPU_SHARE: Final = 0.5
+"""Of its limit of processor time, what a tool killed by that limit is seen to have used at least: the kernel
+counts the limit by ticks, of which a host's other guests take a part, and tells the time that was left."""
 _KEPT_ERRORS: Final = 8 * 1024
 
 
@@ -134,7 +136,7 @@ async def run_tool(
         raise ToolLimitError(f"it took longer than {limits.seconds:g} seconds") from error
     finally:
         await _end(process)
-    if code == -signal.SIGKILL and _processor_seconds() - before >= _cpu(limits) - _CPU_SLACK:
+    if code == -signal.SIGKILL and _processor_seconds() - before >= _cpu(limits) * _CPU_SHARE:
         raise ToolLimitError("it used up its processor time")
     if code != 0:
         raise _failure(program, code, errors)

@@ -31,14 +31,11 @@ async def test_who_answered_a_mail_at_a_new_place_passes_the_attack(make: Make) 
 
 
 async def test_an_answered_mail_forgives_the_slips_at_its_address(make: Make) -> None:
-    throttle = make(RATE_LIMIT_LOGIN=f"{LIMIT}/second")
-    now = throttle._counters.clock()
-    for second in range(LIMIT):
-        await at(throttle, now + second)
+    throttle = make()
+    for _ in range(LIMIT):
         await guess(throttle, NEW_PLACE)
-    await at(throttle, now + LIMIT)
     pair = f"{Door.LOGIN}:{throttle._digest(EMAIL)}:{NEW_PLACE}"
-    assert (await throttle._counters.read(throttle._pair, pair)).value > 0
+    assert (await throttle._counters.read(throttle._pair, pair)).value == LIMIT
     await throttle.trust(NEW_PLACE, EMAIL)
     assert (await throttle._counters.read(throttle._pair, pair)).value == 0
 
