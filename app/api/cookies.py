@@ -4,8 +4,9 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from app.api.credentials import ACCESS_COOKIE, REFRESH_COOKIE
+from app.api.credentials import REFRESH_COOKIE
 from app.api.deps import state_of
+from app.services.auth.gate import ACCESS_COOKIE
 from app.services.auth.grants import Grant
 
 REFRESH_PATH: Final = "/api/v1/auth"

@@ -14,18 +14,16 @@ from app.api.forgery import require_csrf
 from app.core import context
 from app.exceptions.base import ForbiddenException, UnauthorizedException
 from app.services.auth import csrf, refresh
-from app.services.auth.gate import KEY_PREFIX
+from app.services.auth.gate import ACCESS_COOKIE, KEY_PREFIX
+from app.services.auth.login import CHALLENGE
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import DESCRIPTIONS, Scope
 from app.services.auth.tokens import InvalidTokenError
 
-ACCESS_COOKIE: Final = "holdfast_access"
 REFRESH_COOKIE: Final = "holdfast_refresh"
 TOKEN_PATH: Final = "/api/v1/auth/token"  # noqa: S105 - a path
 
 NOT_VALID: Final = "The {} is not valid: it is malformed, has expired or was revoked. {}"
-
-CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
 
 _bearer = OAuth2PasswordBearer(
     TOKEN_PATH,

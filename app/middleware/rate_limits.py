@@ -8,12 +8,10 @@ from app.core.config.groups import RateLimitSettings
 from app.core.limits import Allowances, Limit, Standing
 from app.exceptions.base import TooManyRequestsException
 from app.middleware.access_log import PROBES
-from app.services.auth.gate import Gate
+from app.services.auth.gate import ACCESS_COOKIE, Gate
 from app.services.auth.network import network_of
 
 ASSETS: Final = "/docs/assets/"
-ACCESS_COOKIE: Final = "holdfast_access"
-"""As `app.api.credentials` has it."""
 
 REGISTRATION: Final = frozenset({("POST", "/api/v1/auth/register")})
 MAILS: Final = frozenset(

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.api.credentials import ACCESS_COOKIE
 from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.core.security import digest
 from app.models.api_key import ApiKey
 from app.models.base import new_id
+from app.services.auth.gate import ACCESS_COOKIE
 from app.services.auth.scopes import Scope
 from tests.accounts import OTHER, OWNER, SERVICE, bearer
 from tests.configuration import make_settings

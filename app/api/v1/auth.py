@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Cookie, Depends, Form, Request, Response, status
 
 from app.api.cookies import clear_cookies, set_cookies
-from app.api.credentials import CHALLENGE, REFRESH_COOKIE, AccountWriter, SessionHolder
+from app.api.credentials import REFRESH_COOKIE, AccountWriter, SessionHolder
 from app.api.deps import OriginDep, SessionDep, state_of
 from app.api.forgery import require_csrf, require_own_origin
 from app.api.uncached import uncached
@@ -75,7 +75,7 @@ async def refresh_tokens(
     state = state_of(request)
     text = given.refresh_token.get_secret_value() if given else cookie
     if text is None:
-        raise UnauthorizedException("Send `refresh_token`, or log in with cookies.", headers=CHALLENGE)
+        raise UnauthorizedException("Send `refresh_token`, or log in with cookies.", headers=login.CHALLENGE)
     if given is None:
         require_csrf(request, refresh.session_of(text, grants=state["grants"]))
     grant = await refresh.refresh(

@@ -8,6 +8,7 @@ from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSati
 from app.exceptions.base import AppException
 from app.services.media.files import Download
 from app.services.media.names import content_disposition
+from app.services.versions import names
 
 _SAFE: Final = {
     # In place of the policy of data, which would keep a player from playing.
@@ -65,11 +66,7 @@ def entity_tag(download: Download) -> str:
 
 def is_current(request: Request, download: Download) -> bool:
     """Whether the client's copy is this very content (RFC 9110, section 13.1.2)."""
-    given = request.headers.get("if-none-match")
-    if given is None:
-        return False
-    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
-    return "*" in tags or entity_tag(download) in tags
+    return names(request.headers.get("if-none-match"), entity_tag(download))
 
 
 def not_modified(download: Download) -> Response:

@@ -9,13 +9,14 @@ from sqlalchemy.sql import func
 
 from app.models.api_key import ApiKey
 from app.models.user import User, UserRole
-from app.services.accounts.credentials import locked, require_password
+from app.services.accounts.credentials import locked
 from app.services.accounts.profile import AccountGoneException
 from app.services.auth import administrators, audit, sessions
 from app.services.auth.audit import Event
 from app.services.auth.gate import Gate
 from app.services.auth.login import Desk
 from app.services.auth.origin import Origin
+from app.services.auth.password_change import require_password
 from app.services.auth.principal import Principal
 from app.services.auth.sessions import Reason
 from app.services.jobs import enqueue

@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from app.exceptions.base import NotFoundException
 from app.models.user import User
 from app.schemas.users import Me, MeUpdate
-from app.services.accounts.credentials import locked, require_password
+from app.services.accounts.credentials import locked
 from app.services.accounts.mailing import Occasion, ask
 from app.services.auth import audit
 from app.services.auth.audit import Event
 from app.services.auth.login import Desk
 from app.services.auth.origin import Origin
+from app.services.auth.password_change import require_password
 from app.services.auth.principal import Principal
 from app.services.versions import require_match
 

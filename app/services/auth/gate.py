@@ -28,6 +28,9 @@ from app.services.auth.tokens import Claims, InvalidTokenError, Tokens
 REMEMBERED: Final = 10_000
 """Credentials that one process remembers."""
 
+ACCESS_COOKIE: Final = "holdfast_access"
+"""Where cookie mode keeps the access token."""
+
 KEY_PREFIX: Final = "hfk_"
 KEY_LENGTH: Final = 47
 """Characters of an API key: the prefix and 32 random bytes in base64url."""

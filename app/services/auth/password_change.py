@@ -1,4 +1,4 @@
-"""Changing one's own password."""
+"""One's own password: shown to be known, and changed."""
 
 import uuid
 
@@ -40,21 +40,30 @@ async def change_password(
     """
     if current == new:
         raise BadRequestException("The new password must be another than the current one.")
-    email, stored = await _look_up(desk, by.user_id)
+    stored = await require_password(desk, by.user_id, current, origin=origin)
+    await _replace(desk, stored, await desk.passwords.hash(new), by=by, gate=gate, origin=origin)
+
+
+async def require_password(desk: Desk, user_id: uuid.UUID, password: str, *, origin: Origin) -> str | None:
+    """See that whoever holds the session knows the account's password, and give its stored hash.
+
+    Attempts are counted as those to log in are, but apart from them. To be called before the caller's
+    transaction begins: no connection is held while the password is hashed.
+
+    Raises:
+        TooManyRequestsException: too many attempts; the password was not looked at.
+        WrongPasswordException: it is another, or the account has none.
+    """
+    async with transaction(desk.sessions) as session:
+        found = await session.execute(select(User.email, User.password_hash).where(User.id == user_id))
+        email, stored = found.one()
     since = await desk.throttle.check(origin.address, email, Door.SESSION)
-    correct, _ = await desk.passwords.verify(current, stored)
+    correct, _ = await desk.passwords.verify(password, stored)
     if not correct:
         await desk.throttle.failed(origin.address, email, Door.SESSION)
         raise WrongPasswordException
     await desk.throttle.succeeded(origin.address, email, Door.SESSION, since=since)
-    await _replace(desk, stored, await desk.passwords.hash(new), by=by, gate=gate, origin=origin)
-
-
-async def _look_up(desk: Desk, user_id: uuid.UUID) -> tuple[str, str | None]:
-    async with transaction(desk.sessions) as session:
-        found = await session.execute(select(User.email, User.password_hash).where(User.id == user_id))
-        email, stored = found.one()
-        return email, stored
+    return stored
 
 
 async def _replace(
