@@ -32,6 +32,9 @@ TICK_SECONDS: Final = 5.0
 
 HEADER: Final = "request_id"
 
+ONLY_BEAT: Final = "ONLY_BEAT"
+"""The variable that tells a process that it runs no task."""
+
 _DOORBELL_ALLOWANCE: Final = 60
 _BROKER_TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 3.0
@@ -61,7 +64,10 @@ def configuration(settings: AppSettings) -> dict[str, Any]:
         "event_serializer": "json",
         "enable_utc": True,
         "timezone": "UTC",
-        "imports": ("app.workers.tasks", "app.workers.parent", *settings.jobs.modules),
+        # Beat only sends names, and would hold all that jobs need in memory for nothing.
+        "imports": ()
+        if os.environ.get(ONLY_BEAT)
+        else ("app.workers.tasks", "app.workers.parent", *settings.jobs.modules),
         "task_queues": [direct_queue(name) for name in (*QUEUES, TICKS)],
         "task_default_queue": QUEUES[0],
         "task_create_missing_queues": False,

@@ -11,7 +11,7 @@ from app import celery_app as module
 from app.celery_app import QUEUES, TICKS, configuration, create_celery
 from app.core import config, context
 from app.core.config import AppSettings
-from tests.configuration import make_settings
+from tests.configuration import SECRET_KEY, make_settings
 
 
 def test_importing_it_opens_and_reads_nothing() -> None:
@@ -45,6 +45,25 @@ def test_a7_the_broker_is_waited_for_in_bounded_time(settings: AppSettings) -> N
 def test_beat_has_one_entry_the_tick(settings: AppSettings) -> None:
     conf = create_celery(lambda: configuration(settings)).conf
     assert [entry["task"] for entry in conf.beat_schedule.values()] == ["holdfast.tick"]
+
+
+def test_beat_loads_nothing_that_only_tasks_need(settings: AppSettings) -> None:
+    code = (
+        "import sys; from app.celery_app import celery_app; import app.workers.schedule;"
+        "celery_app.loader.import_default_modules(); "
+        "print({'sqlalchemy', 'psycopg'} & sys.modules.keys() or 'nothing')"
+    )
+    root = str(Path(__file__).parents[1])
+    addresses = {
+        "DATABASE_URL": settings.database.url.get_secret_value(),
+        "REDIS_URL": settings.redis.url.get_secret_value(),
+        "SECRET_KEY": SECRET_KEY,
+    }
+    environment = addresses | {"PYTHONPATH": root, "ONLY_BEAT": "1", "STATE_DIR": str(settings.state_dir)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=root, check=True, timeout=60, capture_output=True
+    )
+    assert done.stdout.decode().strip() == "nothing"
 
 
 def test_the_soft_shutdown_time_comes_from_the_supervisor(

@@ -1,29 +1,22 @@
-"""Brings the database's tables to the revision that this code expects.
-
-The scripts are read from their folder by path, so that every room may ask for the revision.
-"""
+"""Brings the database's tables to the revision that this code expects."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-import app
 from app.core.config import AppSettings
 from app.core.database import direct_url
-
-SCRIPTS: Final = Path(app.__file__).parent / "migrations"
+from app.core.revisions import SCRIPTS, head_revision, older_revisions
 
 _LOCK: Final = 0x486F6C6466617374
 """The key of the advisory lock under which one process alone migrates."""
@@ -32,20 +25,6 @@ _PATIENCE: Final = 600.0
 _PAUSE: Final = 0.25
 
 _log = logging.getLogger(__name__)
-
-
-def head_revision() -> str:
-    """The newest revision of the scripts, several joined by commas. Reads files."""
-    return ",".join(sorted(ScriptDirectory(str(SCRIPTS)).get_heads()))
-
-
-def older_revisions() -> frozenset[str]:
-    """Every revision of the scripts that is not the newest. Reads files.
-
-    One that is in neither set was made by newer code: a rollout migrates before the old processes end.
-    """
-    scripts = ScriptDirectory(str(SCRIPTS))
-    return frozenset(script.revision for script in scripts.walk_revisions()) - frozenset(scripts.get_heads())
 
 
 def migrate(settings: AppSettings, revision: str = "head") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from supervisor.options import decode_wait_status
 from supervisor.states import ProcessStates
 
-from app.core.config.faults import EXIT_CONFIGURATION
+from app.core.exit_codes import EXIT_CONFIGURATION
 from app.core.heartbeat import ENVIRONMENT_NAME
 from app.supervision.journal import Journal
 

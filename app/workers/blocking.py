@@ -1,18 +1,14 @@
-"""Connections for threads that must go on when the event loop does not."""
+"""A connection to the database for threads that must go on when the event loop does not."""
 
 from typing import Any, Final
 
-import redis
 from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from app.core.config.groups import DatabaseSettings
-from app.core.redis import KEEPALIVE
 
 TIMEOUT: Final = 5
 """Whole seconds that one statement may take, and that a silent network is waited for."""
-
-BROKER_TIMEOUT: Final = 1.0
 
 
 class Line:
@@ -51,17 +47,3 @@ class Line:
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
-
-
-def broker_client(address: str) -> redis.Redis:
-    """A client that waits a second at most and never tries twice: the next cycle does."""
-    options: dict[str, Any] = {} if address.startswith("unix:") else {"socket_keepalive_options": KEEPALIVE}
-    return redis.Redis.from_url(
-        address,
-        socket_timeout=BROKER_TIMEOUT,
-        socket_connect_timeout=BROKER_TIMEOUT,
-        health_check_interval=5,
-        retry=None,
-        decode_responses=True,
-        **options,
-    )

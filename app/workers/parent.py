@@ -1,5 +1,6 @@
 """What a worker's parent does beside Celery: the shared board, the sweep, and a stop that loses no time."""
 
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from celery import bootsteps, signals
 from app.celery_app import QUEUES, celery_app, direct_queue
 from app.core import config
 from app.core.heartbeat import Heartbeat
-from app.services.jobs import Publisher
+from app.services.publisher import Publisher
 from app.workers import board as boards
-from app.workers.blocking import Line, broker_client
+from app.workers.blocking import Line
 from app.workers.board import Board
+from app.workers.broker import broker_client
 from app.workers.slots import Slots
 from app.workers.sweep import Sweep
 
@@ -30,6 +32,13 @@ def pulse_queue(node: str) -> str:
 def consume_pulses(sender: str, instance: Any, **_kwargs: object) -> None:
     """Let a worker consume its own pulses beside the queues that it was told to."""
     instance.app.amqp.queues.select_add(direct_queue(pulse_queue(sender)))
+
+
+@signals.worker_before_create_process.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def share_memory(**_kwargs: object) -> None:
+    """Keep what the parent holds out of its children's collector, which would copy each page it looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 class BoardStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types

@@ -15,8 +15,9 @@ from app.core.config import AppSettings
 from app.core.database import create_engine, create_sessions
 from app.services.jobs import Doorbell
 from app.workers import board as boards
-from app.workers.blocking import Line, broker_client
+from app.workers.blocking import Line
 from app.workers.board import Board
+from app.workers.broker import broker_client
 from app.workers.execution import Executor
 from app.workers.keeper import Keeper
 

@@ -9,8 +9,8 @@ from redis import RedisError
 from app.core import config
 from app.core.heartbeat import Heartbeat
 from app.services.heartbeats import BEAT, write_heartbeat
-from app.services.jobs import Publisher
-from app.workers.blocking import broker_client
+from app.services.publisher import Publisher
+from app.workers.broker import broker_client
 
 
 class TriggerScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types

@@ -16,8 +16,9 @@ from app.celery_app import DOORBELL, PULSE, TICKS
 from app.core.database import is_unavailable
 from app.core.heartbeat import Heartbeat
 from app.services.heartbeats import WORKER, write_heartbeat
-from app.services.jobs import Publisher, moves
+from app.services.jobs import moves
 from app.services.jobs.registry import known_kinds
+from app.services.publisher import Publisher
 from app.workers.blocking import Line
 from app.workers.board import Board
 from app.workers.slots import Slots

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 
 from app.core import schema
 from app.core.config import AppSettings
+from app.core.revisions import head_revision
 from app.models import Base
 from app.services.users import SYSTEM_OWNER
 from tests.configuration import SECRET_KEY
@@ -128,7 +129,7 @@ def test_five_processes_migrate_at_once(
         process.stdin.flush()
     answers = [process.communicate(timeout=120)[0].strip() for process in processes]
     assert [process.returncode for process in processes] == [0] * 5
-    assert answers == [schema.head_revision()] * 5
+    assert answers == [head_revision()] * 5
 
 
 def test_a_migration_waits_for_a_lock_that_a_query_holds(
@@ -155,7 +156,7 @@ def test_a_migration_waits_for_a_lock_that_a_query_holds(
         )
         wait_for(lambda: _waits(observer), what="the migration at the lock")
         holder.rollback()
-        assert process.communicate(timeout=60)[0].split()[-1] == schema.head_revision()
+        assert process.communicate(timeout=60)[0].split()[-1] == head_revision()
 
 
 def _waits(observer: psycopg.Connection[tuple[object, ...]]) -> bool:

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from app.core.config import AppSettings
 from app.services.heartbeats import BEAT, KEY, LIFETIME, WORKER, read_heartbeats, write_heartbeat
-from app.workers.blocking import broker_client
+from app.workers.broker import broker_client
 
 
 def client(settings: AppSettings) -> BlockingRedis:

@@ -1,5 +1,6 @@
 """A worker's parent: what it adds to Celery, and how it stops."""
 
+import gc
 import signal
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,15 @@ def handlers() -> Iterator[list[int]]:
     yield reached
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def test_what_the_parent_holds_is_left_out_of_its_childrens_collections() -> None:
+    gc.unfreeze()
+    try:
+        signals.worker_before_create_process.send(sender=None)
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 def application(soft: float) -> Any:

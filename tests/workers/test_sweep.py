@@ -14,10 +14,12 @@ from app.core.database import Sessions, transaction
 from app.core.heartbeat import Heartbeat
 from app.models.job import Job, JobState
 from app.services.heartbeats import read_heartbeats
-from app.services.jobs import Publisher, enqueue, moves
+from app.services.jobs import enqueue, moves
+from app.services.publisher import Publisher
 from app.supervision.state import free_port
-from app.workers.blocking import Line, broker_client
+from app.workers.blocking import Line
 from app.workers.board import Board
+from app.workers.broker import broker_client
 from app.workers.slots import Slots
 from app.workers.sweep import Sweep
 from tests.accounts import OWNER

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app import __version__
 from app.core.config.checks import SOCKET_FOLDER_LIMIT, cross_faults
-from app.core.config.faults import EXIT_CONFIGURATION, ConfigurationError, Fault, exit_on_faults
+from app.core.config.faults import ConfigurationError, Fault, exit_on_faults
 from app.core.config.fields import Env, Environment, OptionalText, Role
 from app.core.config.groups import (
     AuthSettings,
@@ -46,6 +46,7 @@ from app.core.config.sources import (
     secret_files,
     variables,
 )
+from app.core.exit_codes import EXIT_CONFIGURATION
 
 if TYPE_CHECKING:
     settings: "AppSettings"

@@ -2,10 +2,8 @@
 
 import os
 from dataclasses import dataclass
-from typing import Final
 
-EXIT_CONFIGURATION: Final = 78
-"""sysexits.h EX_CONFIG: something was found in an unconfigured or misconfigured state."""
+from app.core.exit_codes import EXIT_CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.config import AppSettings
 from app.core.database import create_engine
 from app.core.drain import Drain
-from app.core.schema import older_revisions
+from app.core.revisions import older_revisions
 from app.schemas.health import HealthStatus, PoolResponse, QueueResponse
 from app.services.health import checks
 from app.services.health.checks import PATIENCE, Check, ask

@@ -10,7 +10,8 @@ from app.celery_app import configuration, create_celery
 from app.core import context
 from app.core.config import AppSettings
 from app.core.database import Sessions
-from app.services.jobs import Doorbell, Publisher, enqueue
+from app.services.jobs import Doorbell, enqueue
+from app.services.publisher import Publisher
 from app.services.unit_of_work import unit_of_work
 from app.supervision.state import free_port
 from tests.accounts import OWNER
