@@ -1,9 +1,11 @@
 """``make test``: every check and every test, with coverage over all processes that the tests start."""
 
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,8 +19,16 @@ STEPS = {
 }
 PYTEST = [BIN / "coverage", "run", "-m", "pytest"]
 
-BESIDE = ("tests/api", "tests/exceptions", "tests/services")
-"""Tests that start no stack. They run beside the others, which wait for processes most of their time."""
+SHARES = {
+    "stack": ("tests/stack", "tests/chaos", "tests/supervision"),
+    "requests": ("tests/api", "tests/exceptions", "tests/services"),
+}
+"""Tests that run side by side, each share in a process of its own; a last one takes all others. Those of the
+stack wait for processes most of their time."""
+
+OUTPUT = "output"
+TELL_EVERY = 30.0
+"""Seconds."""
 
 
 def run(name: str, command: list[str]) -> bool:
@@ -37,22 +47,46 @@ def run(name: str, command: list[str]) -> bool:
 
 
 def tests() -> bool:
-    """Run all tests in two processes; the output of the second follows that of the first."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "output")
-        mine = ["-p", "no:xprocess", f"--basetemp={folder}/tests"]
-        with output.open("w") as stream:
-            second = subprocess.Popen([*PYTEST, *BESIDE, *mine], cwd=ROOT, stdout=stream, stderr=stream)
-        try:
-            first = report("tests", [*PYTEST, "tests", *(f"--ignore={path}" for path in BESIDE)])
-        except BaseException:
-            second.terminate()
-            raise
-        finally:
-            second.wait()
-            print(output.read_text(errors="replace"))
-    print(f"{'ok' if second.returncode == 0 else 'FAILED':<7}tests of {', '.join(BESIDE)}", flush=True)
-    return first and second.returncode == 0
+    """Run all shares side by side: first how far each is, then, when all are done, what each said."""
+    listed = [path for paths in SHARES.values() for path in paths]
+    shares = SHARES | {"others": ("tests", *(f"--ignore={path}" for path in listed))}
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        running = {name: share(stack, Path(folder, name), paths) for name, paths in shares.items()}
+        watch(running, Path(folder))
+        for name, process in running.items():
+            print(Path(folder, name, OUTPUT).read_text(errors="replace"))
+            print(f"{'FAILED' if process.returncode else 'ok':<7}tests: {name}", flush=True)
+    print(f"all tests took {time.monotonic() - begin:.0f} s", flush=True)
+    return all(process.returncode == 0 for process in running.values())
+
+
+def share(stack: ExitStack, folder: Path, paths: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    """Start one share; it is ended with the stack, where it has not ended by itself."""
+    folder.mkdir()
+    output = stack.enter_context((folder / OUTPUT).open("w"))
+    # What pytest-xprocess keeps is of one folder each, so that no share ends another's.
+    own = [f"--basetemp={folder}/t", "-o", f"cache_dir={folder}/cache"]
+    process = subprocess.Popen([*PYTEST, *paths, *own], cwd=ROOT, stdout=output, stderr=output)
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    return process
+
+
+def watch(running: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
+    """Wait for the end of all; now and then, say how far they are."""
+    told = time.monotonic()
+    while any(process.poll() is None for process in running.values()):
+        time.sleep(1)
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            far = {
+                name: re.findall(r"\[ *(\d+%)\]", (folder / name / OUTPUT).read_text()) for name in running
+            }
+            print(
+                "       " + ", ".join(f"{name} {(seen or ['0%'])[-1]}" for name, seen in far.items()),
+                flush=True,
+            )
 
 
 def report(name: str, command: list[str | Path]) -> bool:

@@ -24,6 +24,9 @@ from tests.servers import beside, plain, postgres_server, redis_server, state_fo
 
 pytest_plugins = ["tests.samples"]
 
+FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
+"""What guards a PostgreSQL against a power cut; that of a test run ends with it, and makes many databases."""
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -44,6 +47,10 @@ def database_url(servers_folder: Path) -> Iterator[str]:
         return
     server = postgres_server(servers_folder)
     server.start()
+    with psycopg.connect(plain(server.address), autocommit=True) as admin:
+        for setting in FORGETFUL:
+            admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        admin.execute("SELECT pg_reload_conf()")
     yield server.address
     server.stop()
 

@@ -40,7 +40,7 @@ async def test_p3_the_pool_has_twenty_connections_and_no_overflow(
 async def test_p3_a_connection_that_died_is_replaced_on_checkout(engine: AsyncEngine) -> None:
     pid = await scalar(engine, "SELECT pg_backend_pid()")
     other = create_engine_like(engine)
-    await scalar(other, f"SELECT pg_terminate_backend({pid})")
+    assert await scalar(other, f"SELECT pg_terminate_backend({pid}, 15000)"), "it is gone"
     await other.dispose()
     assert await scalar(engine, "SELECT 1") == 1
 

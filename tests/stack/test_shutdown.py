@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -140,5 +141,6 @@ def forget_all_queues(stack: Stack) -> None:
     celery = create_celery(lambda: configuration(settings))
     node = f"worker-{stack.port}@{socket.gethostname()}"
     for queue in (*QUEUES, pulse_queue(node)):
-        assert celery.control.cancel_consumer(queue, reply=True, timeout=10, destination=[node])
+        cancel = partial(celery.control.cancel_consumer, queue, reply=True, timeout=5, destination=[node])
+        wait_for(cancel, what=f"the worker to forget {queue}")
     celery.close()

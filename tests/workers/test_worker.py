@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -245,10 +247,12 @@ async def test_a_worker_that_no_longer_consumes_stops_to_beat(
     node = f"worker@{os.uname().nodename}"
     pulses = f"holdfast.pulse.{node}"
     for queue in ("default", "media", "maintenance", pulses):
-        answers = await asyncio.to_thread(
-            celery.control.cancel_consumer, queue, destination=[node], reply=True, timeout=10
-        )
-        assert answers, "the worker answers"
+        cancel = partial(celery.control.cancel_consumer, queue, destination=[node], reply=True, timeout=5)
+
+        async def answers(cancel: Callable[[], object] = cancel) -> bool:
+            return bool(await asyncio.to_thread(cancel))
+
+        await until(answers, "an answer of the worker")
 
     async def piles_up() -> bool:
         return await redis.llen(pulses) > 0
