@@ -23,7 +23,9 @@ from tests.configuration import NOWHERE, PATIENT
 from tests.servers import plain, state_folder, wait_for
 
 SECRET = "planted-" + "s3cr3t" * 6
-START_SECONDS = 90.0
+START_SECONDS = 120.0
+LAST_WORDS = 8000
+"""Characters."""
 
 
 class Stack:
@@ -59,8 +61,12 @@ class Stack:
         return control.is_ready("127.0.0.1", self.port)
 
     def wait_ready(self) -> None:
-        """Wait for it."""
-        wait_for(self.is_ready, timeout=START_SECONDS, what="readiness")
+        """Wait for it; where it does not come, what the stack said last is shown with the failure."""
+        try:
+            wait_for(self.is_ready, timeout=START_SECONDS, what="readiness")
+        except TimeoutError:
+            sys.stderr.write(self.log.read_text("utf-8")[-LAST_WORDS:])
+            raise
 
     def start(self) -> None:
         """Start it in the foreground as JSON lines, as a container does, outside of xprocess."""
