@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import app.workers.tasks  # noqa: F401 - registers the kinds of jobs that requests ask for
 from app.api import documentation, health, metrics, v1
 from app.api.deps import State
+from app.api.event_stream import Following
 from app.celery_app import configuration, create_celery
 from app.core import config
 from app.core.config import AppSettings
@@ -27,10 +28,12 @@ from app.services.auth.gate import Gate
 from app.services.auth.grants import Grants
 from app.services.auth.login import Desk
 from app.services.auth.passwords import Passwords
+from app.services.auth.recheck import Recheck
 from app.services.auth.throttle import Throttle
 from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
+from app.services.jobs.feed import Feed
 from app.services.metrics import Metrics
 from app.services.workspace import Workspace
 
@@ -97,6 +100,9 @@ def lifespan(
             tokens, sessions = Tokens(keys, settings.auth), create_sessions(engine)
             passwords, grants = Passwords(settings.auth), Grants(keys, tokens, settings.auth)
             throttle = Throttle(attempts, sessions, keys, limits)
+            feed, recheck = Feed(reader, settings.database), Recheck(reader, settings.auth)
+            stack.push_async_callback(feed.aclose)
+            stack.push_async_callback(recheck.aclose)
             await warn_of_pools(engine, settings)
             logger.info("api_started", extra={"version": settings.app_version})
             yield State(
@@ -119,6 +125,7 @@ def lifespan(
                 desk=Desk(sessions, passwords, throttle, grants),
                 allowances=Allowances(counters),
                 throttle=throttle,
+                following=Following(feed, recheck, settings.jobs),
             )
 
     return opened

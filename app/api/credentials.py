@@ -4,6 +4,7 @@ A route takes one of the aliases below; the scopes stand in the OpenAPI document
 with them.
 """
 
+import math
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
@@ -94,6 +95,26 @@ async def _principal(request: Request, bearer: str | None, key: str | None, cook
     )
 
 
+async def held_until(
+    request: Request,
+    bearer: Annotated[str | None, Depends(_bearer)],
+    key: Annotated[str | None, Depends(_key)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> float:
+    """When the credential that `authenticate` takes ends by itself, in seconds since 1970.
+
+    The time of an API key is in its row, where whoever asks for its standing sees it.
+    """
+    token = bearer if bearer is not None else cookie if key is None else None
+    if token is None or token.startswith(KEY_PREFIX):
+        return math.inf
+    try:
+        return state_of(request)["gate"].expires_at(token)
+    except InvalidTokenError:
+        # It has just ended, or `authenticate` refuses it.
+        return 0.0
+
+
 async def hold_session(
     request: Request,
     bearer: Annotated[str | None, Depends(_bearer)],
@@ -136,6 +157,7 @@ def needs(*scopes: Scope) -> Any:
     return Security(authenticate, scopes=[str(scope) for scope in scopes])
 
 
+HeldUntil = Annotated[float, Depends(held_until)]
 SessionHolder = Annotated[Principal, Security(hold_session)]
 AccountReader = Annotated[Principal, needs(Scope.ACCOUNT_READ)]
 AccountWriter = Annotated[Principal, needs(Scope.ACCOUNT_WRITE)]

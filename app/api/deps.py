@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from app.api.event_stream import Following
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.core.drain import Drain
@@ -51,6 +52,7 @@ class State(TypedDict):
     desk: Desk
     allowances: Allowances
     throttle: Throttle
+    following: Following
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ def get_workspace(request: Request) -> Workspace:
     return state_of(request)["workspace"]
 
 
+def get_following(request: Request) -> Following:
+    """The streams of events of this process."""
+    return state_of(request)["following"]
+
+
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
     """One transaction a request; after its commit the workers are told of the jobs it accepted."""
     state = state_of(request)
@@ -138,6 +145,7 @@ def get_page(
 SettingsDep = Annotated[AppSettings, Depends(get_settings)]
 HealthDep = Annotated[Health, Depends(get_health)]
 WorkspaceDep = Annotated[Workspace, Depends(get_workspace)]
+FollowingDep = Annotated[Following, Depends(get_following)]
 MetricsDep = Annotated[Metrics, Depends(get_metrics)]
 # Scope "function": by default FastAPI commits after the answer has gone out, and a client would be told of
 # a write that then fails.

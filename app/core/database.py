@@ -22,6 +22,14 @@ RESERVED_CONNECTIONS: Final = 5
 OUR_FAULTS: Final = ("40", "55P03", "57014")
 """SQLSTATEs of deadlocks, locks and slow statements, with which the server is not away."""
 
+KEEPALIVE: Final = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""How a server that vanished without a word is found in seconds; queries may take longer."""
+
 Sessions = async_sessionmaker[AsyncSession]
 
 
@@ -45,11 +53,7 @@ def create_engine(
         connect_args={
             "connect_timeout": database.connect_timeout,
             "application_name": name,
-            # A server that vanished without a word is found in seconds; queries may take longer.
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 10_000,
+            **KEEPALIVE,
             "options": (
                 f"-c statement_timeout={int(database.statement_timeout * 1000)}"
                 f" -c idle_in_transaction_session_timeout={int(database.idle_in_transaction_timeout * 1000)}"
@@ -127,8 +131,9 @@ def is_unavailable(error: BaseException) -> bool:
 def pool_budget(settings: AppSettings) -> int:
     """Connections that all processes of one container may hold at once."""
     database = settings.database
-    # Health asks over a connection of its own, so that a busy pool is not taken for an absent server.
-    api = settings.server.api_processes * (database.pool_size + database.max_overflow + 1)
+    # Health asks over a connection of its own, so that a busy pool is not taken for an absent server, and
+    # one listens for the events of jobs.
+    api = settings.server.api_processes * (database.pool_size + database.max_overflow + 2)
     # Each child holds a small pool and the connection that keeps its lease, the parent one to sweep and
     # one to fire schedules.
     worker = settings.celery.worker_concurrency * (database.worker_pool_size + 1) + 2
@@ -150,5 +155,5 @@ async def check_pool_budget(engine: AsyncEngine, settings: AppSettings) -> str |
 
 
 def direct_url(database: DatabaseSettings) -> URL:
-    """The address for a single connection outside any pool."""
-    return make_url(database.url.get_secret_value())
+    """The address for a single connection outside any pool, this process's own or a pooler's."""
+    return make_url((database.direct_url or database.url).get_secret_value())

@@ -5,7 +5,7 @@ from app.models.audit_event import AuditEvent
 from app.models.base import Base
 from app.models.data_export import DataExport
 from app.models.idempotency_key import IdempotencyKey
-from app.models.job import Job, JobEvent
+from app.models.job import Job, JobEvent, JobLog, JobWatch
 from app.models.media_file import MediaFile, MediaState
 from app.models.schedule_slot import ScheduleSlot
 from app.models.session import Session
@@ -19,6 +19,8 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "JobEvent",
+    "JobLog",
+    "JobWatch",
     "MediaFile",
     "MediaState",
     "ScheduleSlot",

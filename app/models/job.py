@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -30,6 +30,9 @@ ENDED: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 def _listed(states: tuple[JobState, ...]) -> str:
     return "state IN ({})".format(", ".join(f"'{state}'" for state in states))
 
+
+EVENTS_CHANNEL: Final = "holdfast_job_events"
+"""Where PostgreSQL tells of events: ``JOB_ID EVENT_ID``."""
 
 WAITING_CLAUSE: Final = _listed(WAITING)
 """Written out, so that PostgreSQL can prove that a query fits the partial index."""
@@ -80,6 +83,7 @@ class JobEvent(Base):
     """What happened to a job, in order; rows are only ever added.
 
     Each is written in the transaction that changed the job's row; its lock puts the ids of one job in order.
+    A trigger notifies ``EVENTS_CHANNEL`` of each event of a job that is watched (``JobWatch``).
     """
 
     __tablename__ = "job_events"
@@ -92,4 +96,39 @@ class JobEvent(Base):
     progress: Mapped[float]
     progress_word: Mapped[str | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class JobWatch(Base):
+    """Jobs whose events somebody waits for, until a moment that whoever waits puts off again and again.
+
+    A NOTIFY makes all commits that have one wait for each other (PostgreSQL's own order of its queue), so
+    that only those have one that somebody hears. Unlogged: after a crash those who wait write it anew.
+    """
+
+    __tablename__ = "job_watches"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012 - SQLAlchemy's own declaration
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+
+
+class JobLog(Base):
+    """What a job told its owner while it ran.
+
+    Ids are of the sequence of ``job_events``, drawn under the lock of the job's row: lines and events of one
+    job have one order, in which none appears behind another that was read already.
+    """
+
+    __tablename__ = "job_logs"
+    __table_args__ = (
+        CheckConstraint("level IN ('info', 'warning', 'error')", name="level"),
+        Index("ix_job_logs_job_id", "job_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    level: Mapped[str] = mapped_column(String(8))
+    message: Mapped[str] = mapped_column(String(1000))
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -1,6 +1,7 @@
 """Jobs as their owner sees them."""
 
-from typing import Any
+import uuid
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -39,3 +40,26 @@ class JobDetail(JobSummary):
     cancel_requested_at: Timestamp | None
     result: dict[str, Any] | None
     request_id: str | None = Field(description="The request that asked for it.")
+
+
+class JobEventData(BaseSchema):
+    """The data of an event of a job's stream, whose id is the event's own."""
+
+    job_id: uuid.UUID
+    state: JobState
+    progress: float = Field(ge=0, le=1, description="From 0 to 1.")
+    progress_word: str | None = Field(description="What it does now.", examples=["thumbnail"])
+    attempt: int = Field(ge=0, description="How many attempts were begun.")
+    error: JobError | None
+    at: Timestamp
+
+
+class JobLogLine(BaseSchema):
+    """A line of a job's log."""
+
+    id: int = Field(description="May be given as `cursor`, for what is written after it.")
+    at: Timestamp
+    attempt: int = Field(ge=0)
+    level: Literal["info", "warning", "error"]
+    message: str = Field(description="For people.", examples=["Attempt 1 has begun."])
+    state: JobState | None = Field(description="The job's new state, where the line tells of that.")

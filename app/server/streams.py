@@ -1,12 +1,16 @@
 """Ends what would never end by itself when the process leaves: event streams and websockets."""
 
 import asyncio
+import random
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SERVICE_RESTART: Final = 1012
 """RFC 6455, section 7.4.2, registered with IANA: the client may connect again, to another process."""
+
+RETRY: Final = (100, 1000)
+"""Milliseconds, from and to, after which the client of an ended event stream connects again."""
 
 
 class Streams:
@@ -51,7 +55,7 @@ class Streams:
             if not (self._ending and task in self._open):
                 raise
             task.uncancel()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.body", "body": _last_words(), "more_body": False})
         finally:
             self._open.discard(task)
 
@@ -72,6 +76,11 @@ class Streams:
         self._open.add(task)
         if self._ending:
             task.cancel()
+
+
+def _last_words() -> bytes:
+    """Asks the client to connect again soon; at random, so that not all come at once."""
+    return f"retry: {random.randint(*RETRY)}\n\n".encode()  # noqa: S311 - spreads load, guards nothing
 
 
 def _this_task() -> asyncio.Task[object]:

@@ -123,6 +123,7 @@ def _credentials(settings: "AppSettings") -> dict[str, str]:
     broker = settings.celery.broker_url
     return {
         "DATABASE_URL": urlsplit(settings.database.url.get_secret_value()).password or "",
+        "DATABASE_DIRECT_URL": urlsplit(secret_text(settings.database.direct_url)).password or "",
         "REDIS_URL": urlsplit(settings.redis.url.get_secret_value()).password or "",
         "CELERY_BROKER_URL": urlsplit(secret_text(broker)).password or "",
         "SMTP_PASSWORD": secret_text(settings.email.smtp_password),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, event, func, or_, select, update
+from sqlalchemy import Select, event, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config.groups import AuthSettings
@@ -20,9 +20,8 @@ from app.core.database import Sessions, transaction
 from app.core.security import digest
 from app.models.api_key import ApiKey
 from app.models.session import Session
-from app.models.user import User, UserRole
+from app.services.auth import standing
 from app.services.auth.principal import Principal
-from app.services.auth.scopes import Scope, key_scopes, session_scopes
 from app.services.auth.tokens import Claims, InvalidTokenError, Tokens
 
 REMEMBERED: Final = 10_000
@@ -37,8 +36,6 @@ KEY_LENGTH: Final = 47
 
 _USED_EVERY: Final = timedelta(minutes=1)
 """How exactly the last use of an API key is known."""
-
-_ALIVE: Final = and_(User.disabled_at.is_(None), User.deleted_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +85,14 @@ class Gate:
         hashed = digest(text)
         known = self._recall(hashed)
         return known or self._remember(hashed, await self._api_key(hashed))
+
+    def expires_at(self, token: str) -> int:
+        """When an access token ends by itself, in seconds since 1970.
+
+        Raises:
+            InvalidTokenError: it is not valid.
+        """
+        return self._verified(token).expires_at
 
     def glance(self, credential: str) -> uuid.UUID | None:
         """The account of an access token, or the API key, without a question to the database.
@@ -153,37 +158,16 @@ class Gate:
         return principal
 
     async def _session(self, session_id: uuid.UUID, user_id: uuid.UUID) -> Principal | None:
-        row = await self._one(
-            select(User.role, User.password_change_required)
-            .join(Session, Session.user_id == User.id)
-            .where(Session.id == session_id, User.id == user_id, _ALIVE)
-            .where(Session.revoked_at.is_(None), Session.expires_at > func.now())
-        )
-        if row is None:
-            return None
-        role, must_change = UserRole(row.role), row.password_change_required
-        return Principal(
-            user_id,
-            role,
-            session_scopes(role, password_change_required=must_change),
-            session_id=session_id,
-            password_change_required=must_change,
-        )
+        mine = Session.id == session_id, Session.user_id == user_id
+        row = await self._one(standing.sessions().where(*mine))
+        return standing.by_session(row) if row else None
 
     async def _api_key(self, hashed: str) -> Principal | None:
-        row = await self._one(
-            select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.last_used_at, User.role)
-            .join(User, User.id == ApiKey.user_id)
-            .where(ApiKey.key_hash == hashed, _ALIVE, ApiKey.revoked_at.is_(None))
-            .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
-        )
+        row = await self._one(standing.api_keys().where(ApiKey.key_hash == hashed))
         if row is None:
             return None
         await self._used(row.id)
-        role = UserRole(row.role)
-        # What the key was given, and its account's role still allows.
-        scopes = key_scopes(role) & {scope for scope in Scope if scope in row.scopes}
-        return Principal(row.user_id, role, scopes, api_key_id=row.id)
+        return standing.by_api_key(row)
 
     async def _used(self, key_id: uuid.UUID) -> None:
         stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _USED_EVERY)

@@ -1,17 +1,24 @@
 """What a job's function is given, and what it may raise."""
 
+import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AppSettings
-from app.core.database import Sessions
+from app.core.database import Sessions, transaction
+from app.core.masking import mask_text
+from app.services.jobs import logs
+from app.services.jobs.logs import Level
 
 Report = Callable[[float, str | None], None]
+
+_log: Final = logging.getLogger(__name__)
 
 
 def storable(words: str) -> str:
@@ -60,6 +67,7 @@ class RunningJob:
         self._sessions = sessions
         self._report = report
         self._session: AsyncSession | None = None
+        self._lines = 0
 
     async def progress(self, share: float, word: str | None = None) -> None:
         """Tell how far the job is; costs nothing, it is written about once a second.
@@ -70,6 +78,36 @@ class RunningJob:
         """
         if math.isfinite(share):
             self._report(min(max(share, 0.0), 1.0), None if word is None else storable(word))
+
+    async def log(self, message: str, *, level: Level = "info") -> None:
+        """Tell the owner something, at once and whatever becomes of this attempt.
+
+        ``logs.MOST_LINES`` of an attempt are kept. Where the database is away the operator's log alone has
+        the line: that is no reason for a job to fail.
+
+        Args:
+            message: for people; nothing that the owner may not see.
+            level: how much it matters.
+        """
+        told = mask_text(storable(message))
+        _log.info("job_told", extra={"told": told, "attempt": self.attempt})
+        if self._lines > logs.MOST_LINES:
+            return
+        self._lines += 1
+        if self._lines > logs.MOST_LINES:
+            told, level = "More was written than is kept.", "warning"
+        try:
+            async with transaction(self._sessions) as session:
+                await logs.write(
+                    session,
+                    self.id,
+                    attempt=self.attempt,
+                    level=level,
+                    message=told,
+                    is_first=self._lines == 1,
+                )
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("job_line_not_kept", extra={"error": str(error)})
 
     @property
     def session(self) -> AsyncSession:

@@ -14,6 +14,9 @@ class DatabaseSettings(Group):
     url: Annotated[PostgresUrl, Env("DATABASE_URL")] = Field(
         description="a PostgreSQL address such as postgresql://USER:PASSWORD@HOST:5432/NAME, or `make up`"
     )
+    direct_url: Annotated[PostgresUrl | None, Env("DATABASE_DIRECT_URL")] = Field(
+        None, description="the server's own address, where DATABASE_URL is that of a pooler"
+    )
     pool_size: Annotated[PositiveInt, Env("DATABASE_POOL_SIZE", "DB_POOL_SIZE")] = Field(
         20, le=500, description="connections of an API process, 1 to 500"
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from app.core.config.fields import Env, Group, RedisUrl, TextList
+from app.core.config.groups.units import Seconds
 
 
 class CelerySettings(Group):
@@ -44,6 +45,15 @@ class JobSettings(Group):
     )
     cancel_grace: Annotated[float, Env("JOB_CANCEL_GRACE")] = Field(
         10.0, ge=0, le=300, description="seconds from 0 to 300 until a cancelled job is killed"
+    )
+    events_heartbeat: Annotated[Seconds, Env("JOB_EVENTS_HEARTBEAT")] = Field(
+        15.0, le=300, description="seconds, at most 300, of silence in a stream of events before a comment"
+    )
+    events_seconds: Annotated[Seconds, Env("JOB_EVENTS_SECONDS")] = Field(
+        3600.0, description="seconds after which a stream of events ends and its client connects anew"
+    )
+    events_streams: Annotated[PositiveInt, Env("JOB_EVENTS_STREAMS")] = Field(
+        50, description="streams of events that an account may have open in one process"
     )
     modules: Annotated[TextList, Env("JOB_MODULES")] = Field(
         (), description="modules with kinds of jobs of your own, as a JSON list or separated by commas"
