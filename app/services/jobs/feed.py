@@ -41,7 +41,8 @@ watch could be seen is told of by nobody."""
 LINGER: Final = 30.0
 """Seconds without anybody after which the connection is closed."""
 
-_RENEW: Final = history.WATCHED_FOR / 3
+RENEW: Final = history.WATCHED_FOR / 3
+"""Seconds after which watches are renewed."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -239,11 +240,11 @@ class Feed:
             self._news.set()
 
     async def _look_often(self) -> None:
-        renew_at = time.monotonic() + _RENEW
+        renew_at = time.monotonic() + RENEW
         while True:
             await asyncio.sleep(self._poll if self.is_listening else min(POLL_DEAF, self._poll))
             if time.monotonic() >= renew_at:
-                renew_at = time.monotonic() + _RENEW
+                renew_at = time.monotonic() + RENEW
                 await self._watch(list(self._topics), forget=True)
             self._look_at_all()
 
