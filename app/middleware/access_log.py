@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import context
 from app.core.logging import timestamp, write_line
 from app.core.masking import mask_text
+from app.middleware.event_streams import is_event_stream
 from app.services.metrics import RequestMetrics
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ PROBES: Final = frozenset(
 LONGEST_PATH: Final = 500
 LONGEST_METHOD: Final = 32
 """Characters that are logged of what a client makes up; a line stays under 4 KB with all of them escaped."""
+LISTENING: Final = 0.5
+"""Seconds; what is over sooner is not worth the question whether it was a stream of events."""
 UNMATCHED: Final = "unmatched"
 """The route of unknown paths: one name for all, so that scanners cannot fill the metrics."""
 
@@ -53,23 +56,28 @@ class AccessLog:
             return
         started = perf_counter()
         status = size = 0
+        start: Message = {}
+        answered = started
 
         async def send_counted(message: Message) -> None:
-            nonlocal status, size
+            nonlocal status, size, start, answered
             if message["type"] == "http.response.body":
                 size += len(message.get("body", b""))
             elif message["type"] == "http.response.start":
-                status = message["status"]
+                status, start, answered = message["status"], message, perf_counter()
             await send(message)
 
         try:
             await self.app(scope, receive, send_counted)
         finally:
-            self._report(scope, status, size, perf_counter() - started)
+            seconds = perf_counter() - started
+            # How long a client listens says nothing of how fast it was answered.
+            listened = seconds > LISTENING and is_event_stream(start)
+            self._report(scope, status, size, seconds, answered - started if listened else seconds)
 
-    def _report(self, scope: Scope, status: int, size: int, seconds: float) -> None:
+    def _report(self, scope: Scope, status: int, size: int, seconds: float, measured: float) -> None:
         route = route_template(scope)
-        self.metrics.observe(scope["method"], route, status, seconds)
+        self.metrics.observe(scope["method"], route, status, measured)
         level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
         if logger.isEnabledFor(level):
             answered = f'"status": {status}, "duration_ms": {seconds * 1000:.3f}, "bytes": {size}'

@@ -6,6 +6,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.middleware.event_streams import is_event_stream
+
 _SERVICE_RESTART: Final = 1012
 """RFC 6455, section 7.4.2, registered with IANA: the client may connect again, to another process."""
 
@@ -45,7 +47,7 @@ class Streams:
 
         async def watch(message: Message) -> None:
             # Often sent by a task of the response's own, so the request's one is asked for above.
-            if message["type"] == "http.response.start" and _is_event_stream(message):
+            if message["type"] == "http.response.start" and is_event_stream(message):
                 self._enter(task)
             await send(message)
 
@@ -89,11 +91,3 @@ def _this_task() -> asyncio.Task[object]:
     if task is None:
         raise RuntimeError("an ASGI application runs in a task")
     return task
-
-
-def _is_event_stream(message: Message) -> bool:
-    return any(
-        value.startswith(b"text/event-stream")
-        for name, value in message.get("headers", ())
-        if name.lower() == b"content-type"
-    )

@@ -20,8 +20,12 @@ from app.services.jobs import moves
 from app.workers.blocking import Line
 from app.workers.watch import Reason, Watch
 
-PERIOD: Final = 1.0
-"""Seconds between two looks at a job; what takes less is never looked at."""
+PERIOD: Final = 0.5
+"""Seconds between two looks at a job, and so until a wish to cancel is seen; what takes less is never
+looked at."""
+
+PROGRESS_PERIOD: Final = 1.0
+"""Seconds between two times that progress is written: each is an event for good."""
 
 ENDING_PERIOD: Final = 0.25
 """Seconds between two looks at a job that was told to stop."""
@@ -160,8 +164,10 @@ class Keeper:
         return rows
 
     def _write_progress(self, watch: Watch) -> None:
-        if (progress := watch.progress.take()) is None:
+        now = time.monotonic()
+        if now < watch.report_at or (progress := watch.progress.take()) is None:
             return
+        watch.report_at = now + PROGRESS_PERIOD
         try:
             self._line.rows(moves.report(watch.claim.id, watch.claim.attempt, *progress))
         except SQLAlchemyError as error:

@@ -60,6 +60,8 @@ class Watch:
         self.progress: Final = progress
         self.held_until = claim.claimed + lease
         self.renew_at = claim.claimed + lease / 3
+        self.report_at = 0.0
+        """When its progress may be written again."""
         self.soft_at: Final = claim.claimed + claim.soft_limit
         self.hard_at: Final = claim.claimed + claim.hard_limit
         self.reason: Reason | None = None

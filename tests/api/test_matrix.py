@@ -24,7 +24,7 @@ from app.main import create_app
 from app.models.api_key import ApiKey
 from app.models.base import Base
 from app.models.data_export import DataExport
-from app.models.job import Job
+from app.models.job import Job, JobState
 from app.models.media_file import MediaFile
 from app.models.session import Session
 from app.models.user import User, UserRole
@@ -183,8 +183,14 @@ def soon() -> Any:
     return func.now() + func.make_interval(0, 0, 0, 1)
 
 
+def ended_job() -> Job:
+    facts = {"kind": "test.effect", "queue": "default", "args": {}, "state": JobState.CANCELLED}
+    return Job(owner_id=OWNER, finished_at=func.now(), **facts)
+
+
 FACTORIES: dict[str, Things] = {
-    "job_id": making(lambda: Job(owner_id=OWNER, kind="test.effect", queue="default", args={})),
+    # Ended: the stream of events of any other would not end by itself.
+    "job_id": making(ended_job),
     "media_id": media_with_thumbnail,
     "session_id": making(
         lambda: Session(user_id=OWNER, refresh_hash="0" * 64, last_used_at=func.now(), expires_at=soon())

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
@@ -12,6 +14,8 @@ from sqlalchemy import text
 from app.core import context
 from app.models.job import Job
 from app.services.jobs import JobFailed, RunningJob, enqueue, job
+from app.services.media.run import Limits, held_open, run_tool
+from app.services.media.tools import find_tools
 
 RELEASED = threading.Event()
 """Lets stubborn jobs of this process end."""
@@ -87,6 +91,22 @@ async def stubborn(running: RunningJob, args: Args) -> None:
 async def block(running: RunningJob, args: Args) -> None:
     time.sleep(args.seconds)
     await note(running, args.word)
+
+
+@job("test.tell", Args, max_attempts=2)
+async def tell(running: RunningJob, args: Args) -> None:
+    await running.log(f"word is {args.word}")
+    raise ValueError("a secret detail")
+
+
+@job("test.tool", Args)
+async def run_ffmpeg(running: RunningJob, args: Args) -> None:
+    await running.progress(0.25, "waiting")
+    ffmpeg = find_tools(running.settings.media).ffmpeg
+    picture = ["-v", "error", "-re", "-f", "lavfi", "-i", "testsrc", "-f", "null", "-"]
+    limits = Limits(seconds=600, memory=2**31, output=1024)
+    with tempfile.TemporaryDirectory() as folder, held_open(Path(__file__)) as reads:
+        await run_tool(ffmpeg, picture, folder=Path(folder), reads=reads, limits=limits)
 
 
 @job("test.limited", Args, soft_limit=1.0, hard_limit=3.0, max_attempts=1)

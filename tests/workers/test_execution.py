@@ -5,8 +5,9 @@ from redis.asyncio import Redis
 from sqlalchemy import func, text, update
 
 from app.core import context
+from app.core.database import Sessions
 from app.models.job import Job, JobState
-from app.services.jobs import moves
+from app.services.jobs import logs, moves
 from tests.accounts import OWNER
 from tests.services.jobs.shapes import expired
 from tests.workers.child import Child
@@ -154,3 +155,11 @@ async def test_no_transaction_is_open_while_a_job_works(child: Child) -> None:
         assert (await session.execute(query)).scalar_one() == 0
     await child.cancel(job_id)
     await task
+
+
+async def test_what_a_job_told_stays_though_its_attempt_failed(child: Child, sessions: Sessions) -> None:
+    job = await child.run("test.tell", word="odd")
+    async with sessions() as session:
+        lines, _ = await logs.read(session, job.id, limit=100)
+    assert "word is odd" in [line.message for line in lines]
+    assert "a secret detail" not in " ".join(line.message for line in lines)

@@ -110,6 +110,17 @@ async def test_progress_that_cannot_be_written_does_not_cost_the_lease() -> None
     assert bench.watch.held_until > held
 
 
+async def test_progress_is_written_no_more_often_than_it_may() -> None:
+    bench = Bench([(False,)])
+    for _ in range(2):
+        bench.watch.progress.report(0.5, "halfway")
+        bench.look()
+    assert bench.line.asked == 3, "two looks, and one event"
+    bench.watch.report_at = 0.0
+    bench.look()
+    assert bench.line.asked == 5, "what was held back is not lost"
+
+
 async def test_progress_of_a_lost_job_is_not_written() -> None:
     bench = Bench([])
     bench.watch.progress.report(0.5, "halfway")

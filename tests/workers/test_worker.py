@@ -6,9 +6,11 @@ import os
 import signal
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import func, update
@@ -18,7 +20,7 @@ from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.models.job import ENDED, Job, JobState
 from app.services.heartbeats import read_heartbeats
-from app.services.jobs import Doorbell, enqueue
+from app.services.jobs import Doorbell, cancel_job, enqueue, retry_job
 from app.services.unit_of_work import unit_of_work
 from tests.accounts import OWNER
 from tests.configuration import make_settings
@@ -136,6 +138,39 @@ async def test_a_stubborn_job_is_cancelled_by_killing_its_child(
 
     await until(replaced, "a new child")
     assert (await ended(row_of, await ask("test.effect"))).state == JobState.SUCCEEDED
+
+
+@pytest.mark.usefixtures("redis", "ledger")
+async def test_a_cancelled_job_takes_its_tool_along_and_can_be_retried(
+    ask: Ask, row_of: RowOf, sessions: Sessions, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    job_id = await ask("test.tool")
+    children = []
+    for attempt in (1, 2):
+
+        async def runs() -> bool:
+            return bool(tools_of(worker))
+
+        await until(runs, "the tool")
+        [tool] = tools_of(worker)
+        children.append(tool.ppid())
+        async with transaction(sessions) as session:
+            await cancel_job(session, job_id, owner_id=OWNER)
+        job = await ended(row_of, job_id)
+        assert (job.state, job.attempt) == (JobState.CANCELLED, attempt)
+        assert not tool.is_running()
+        async with transaction(sessions) as session:
+            await retry_job(session, job_id, owner_id=OWNER)
+    assert set(children) <= {child.pid for child in worker.children()}, "no child had to be killed"
+
+
+def tools_of(worker: CeleryProcess) -> list[psutil.Process]:
+    """The ffmpeg processes that a worker's children run now."""
+    found = psutil.Process(worker.pid).children(recursive=True)
+    with suppress(psutil.NoSuchProcess):
+        return [process for process in found if "ffmpeg" in process.name()]
+    return []
 
 
 @pytest.mark.usefixtures("redis", "ledger")

@@ -67,7 +67,8 @@ async def get_job(
     return answer(JobDetail.model_validate(job), if_none_match)
 
 
-@router.get("/{job_id}/events", responses=_MISSING | _STREAM, response_class=EventStream)
+# FastAPI would look for the status in the class of the response.
+@router.get("/{job_id}/events", status_code=200, responses=_MISSING | _STREAM, response_class=EventStream)
 async def follow_job(
     *,
     session: ReadingDep,

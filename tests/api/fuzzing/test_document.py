@@ -24,7 +24,8 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 @pytest.fixture
 def variables(settings: AppSettings) -> dict[str, str]:
     given = environment(settings, PORT=str(free_port()), METRICS_TOKEN="scrape-me", LOG_LEVEL="WARNING")
-    return PATIENT | given
+    # Jobs wait for ever here, and a stream of their events would last as long as it may.
+    return PATIENT | given | {"JOB_EVENTS_SECONDS": "0.2"}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.core.security import KeyRing
 from app.main import create_app
+from app.middleware import access_log
 from app.models.job import JobEvent
 from app.models.session import Session
 from app.services.auth.gate import Gate
@@ -157,6 +158,24 @@ async def test_a_cookie_alone_lets_a_page_listen(
     cookie = {"Cookie": f"holdfast_access={token}", "Origin": "http://localhost:3000"}
     async with streamed(app.state.asgi, path_of(job_id), cookie) as stream:
         assert await stream.next()
+
+
+async def test_metrics_tell_how_fast_it_was_answered_and_not_how_long_it_was_listened(
+    app: FastAPI,
+    settings: AppSettings,
+    anonymous: httpx.AsyncClient,
+    job_id: uuid.UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access_log, "LISTENING", 0.0)
+    clock = iter([0.0, 0.25, 500.0])
+    monkeypatch.setattr(access_log, "perf_counter", lambda: next(clock))
+    async with streamed(app.state.asgi, path_of(job_id), bearer(settings)):
+        pass
+    monkeypatch.undo()
+    text = (await anonymous.get("/metrics")).text
+    labels = '{method="GET",route="/api/v1/jobs/{job_id}/events",status="200"}'
+    assert f"http_request_duration_seconds_sum{labels} 0.25" in text
 
 
 async def test_silence_is_broken_by_comments(settings: AppSettings, job_id: uuid.UUID) -> None:

@@ -106,3 +106,19 @@ async def test_anothers_job_is_not_found(client: httpx.AsyncClient, sessions: Se
 
 async def test_an_id_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{JOBS}/not-an-id")).status_code == 422
+
+
+async def test_the_log_of_a_job_is_read_in_parts(client: httpx.AsyncClient, sessions: Sessions) -> None:
+    job_id = await accept(sessions)
+    await fail(sessions, job_id)
+    first = (await client.get(f"{JOBS}/{job_id}/logs", params={"limit": 2})).json()
+    assert [line["message"] for line in first["items"]] == ["Waiting for a worker.", "Attempt 1 has begun."]
+    rest = (await client.get(f"{JOBS}/{job_id}/logs", params={"cursor": first["next"]})).json()
+    assert rest["next"] is None
+    [line] = rest["items"]
+    assert line["at"].endswith("Z")
+    assert (line["level"], line["message"], line["state"]) == ("error", "It is broken.", "failed")
+
+
+async def test_the_log_of_anothers_job_is_not_found(client: httpx.AsyncClient, sessions: Sessions) -> None:
+    assert (await client.get(f"{JOBS}/{await strangers_job(sessions)}/logs")).status_code == 404
