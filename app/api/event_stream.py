@@ -3,12 +3,15 @@
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fastapi.sse import format_sse_event
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.core.config.groups import JobSettings
 from app.exceptions.base import TooManyRequestsException
@@ -31,9 +34,35 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncIterator[bytes]) -> None:
+    def __init__(self, content: AsyncGenerator[bytes]) -> None:
         # The second is for nginx, which would gather the answer in its buffers.
         super().__init__(content, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client; what the stream holds is given back at its end, whoever ends it."""
+        async with aclosing(self._content):
+            await super().__call__(scope, receive, send)
+
+
+def documented_events(data: type[BaseModel], *, event: str, description: str) -> dict[str, Any]:
+    """A stream in the OpenAPI document, as version 3.2 has it (section 4.14.4).
+
+    What the data refers to must be among the document's schemas already.
+    """
+    schema = data.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    item = {
+        "type": "object",
+        "required": ["data", "event", "id"],
+        "properties": {
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": schema},
+            "event": {"type": "string", "const": event},
+            "id": {"type": "string", "description": "To be sent back as `Last-Event-ID`."},
+            "retry": {"type": "integer", "minimum": 0},
+        },
+    }
+    return {"description": description, "content": {EventStream.media_type: {"itemSchema": item}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +94,7 @@ class Following:
 
     async def told(
         self, job_id: uuid.UUID, missed: Missed, *, principal: Principal, until: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """What goes over the wire.
 
         Args:
@@ -81,10 +110,11 @@ class Following:
         following = self.feed.follow(job_id, owner_id=principal.user_id, cursor=missed.cursor)
         async with following as follower:
             with self.recheck.hold(principal, follower.wake) as standing:
-                async for chunk in self._chunks(follower, standing, end):
-                    yield chunk
+                async with aclosing(self._chunks(follower, standing, end)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
-    async def _chunks(self, follower: Follower, standing: Standing, end: float) -> AsyncIterator[bytes]:
+    async def _chunks(self, follower: Follower, standing: Standing, end: float) -> AsyncGenerator[bytes]:
         heartbeat, said = self.settings.events_heartbeat, time.monotonic()
         while standing.holds() and (now := time.monotonic()) < end:
             events = await follower.next(max(0.0, min(said + heartbeat, end) - now))

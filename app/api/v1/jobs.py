@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response, status
 
 from app.api.credentials import HeldUntil, JobsReader, JobsWriter
 from app.api.deps import MAX_PAGE_SIZE, FollowingDep, PageDep, ReadingDep, SessionDep
-from app.api.event_stream import EventStream
+from app.api.event_stream import EventStream, documented_events
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.job import JobState
 from app.schemas.base import CursorPage, ErrorResponse, PaginatedResponse
@@ -21,10 +21,7 @@ _Responses = dict[int | str, dict[str, Any]]
 
 _MISSING: Final[_Responses] = {404: {"model": ErrorResponse, "description": "No such job of this account."}}
 _STREAM: Final[_Responses] = {
-    200: {
-        "model": JobEventData,
-        "description": "Events named `job`; the data of each is one such object, its `id` the event's own.",
-    },
+    200: documented_events(JobEventData, event="job", description="What happens, event by event."),
     204: {"description": "The job has ended, and `Last-Event-ID` names its last event: nothing will follow."},
     429: {"model": ErrorResponse, "description": "Too many requests, or too many streams of this account."},
 }
@@ -67,8 +64,7 @@ async def get_job(
     return answer(JobDetail.model_validate(job), if_none_match)
 
 
-# FastAPI would look for the status in the class of the response.
-@router.get("/{job_id}/events", status_code=200, responses=_MISSING | _STREAM, response_class=EventStream)
+@router.get("/{job_id}/events", responses=_MISSING | _STREAM, response_class=Response)
 async def follow_job(
     *,
     session: ReadingDep,

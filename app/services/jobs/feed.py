@@ -38,6 +38,9 @@ SETTLE: Final = 0.5
 """Seconds after which a job that is newly watched is looked at once more: what was written just before the
 watch could be seen is told of by nobody."""
 
+GATHER: Final = 0.02
+"""Seconds between two readings: what happens meanwhile is read together. What comes alone does not wait."""
+
 LINGER: Final = 30.0
 """Seconds without anybody after which the connection is closed."""
 
@@ -265,6 +268,7 @@ class Feed:
             jobs, self._behind = self._behind, set()
             try:
                 await self._catch_up(jobs)
+                await asyncio.sleep(GATHER)
             except (SQLAlchemyError, OSError) as error:
                 _note(error)
                 self._behind |= jobs
