@@ -28,6 +28,9 @@ those who lost one process come apart."""
 HEARTBEAT: Final = b": heartbeat\n\n"
 """A comment: says to proxies that the connection lives, and to us when it does not."""
 
+MOST_DIGITS: Final = 18
+"""Of an id; more would not fit its column."""
+
 
 class EventStream(StreamingResponse):
     """A stream of events, which nothing on its way may keep or gather."""
@@ -129,6 +132,11 @@ class Following:
             else:
                 continue
             said = time.monotonic()
+
+
+def event_id(given: str) -> int | None:
+    """The id in a `Last-Event-ID`; none where it is not of ours, so that its client begins anew."""
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= MOST_DIGITS else None
 
 
 def framed(events: Iterable[Event]) -> bytes:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response, status
 
 from app.api.credentials import HeldUntil, JobsReader, JobsWriter
 from app.api.deps import MAX_PAGE_SIZE, FollowingDep, PageDep, ReadingDep, SessionDep
-from app.api.event_stream import EventStream, documented_events
+from app.api.event_stream import EventStream, documented_events, event_id
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.job import JobState
 from app.schemas.base import CursorPage, ErrorResponse, PaginatedResponse
@@ -27,12 +27,13 @@ _STREAM: Final[_Responses] = {
 }
 _LARGEST: Final = 2**63 - 1
 
-_Seen = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=_LARGEST, description=(
-    "The event that was seen last; all that follow it are told."
-))]  # fmt: skip
-_SeenByQuery = Annotated[int | None, Query(ge=0, le=_LARGEST, description=(
-    "The same, for who cannot send the header; that wins."
-))]  # fmt: skip
+_Seen = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", max_length=100, description="The event seen last; what follows is told."),
+]
+_SeenByQuery = Annotated[
+    int | None, Query(ge=0, le=_LARGEST, description="The same, for who cannot send the header; that wins.")
+]
 _Cursor = Annotated[int, Query(ge=0, le=_LARGEST, description="`next` of the part before, or a line's `id`.")]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="The most lines of a part.")]
 
@@ -81,7 +82,7 @@ async def follow_job(
     connects again and misses nothing.
     """
     job = await jobs.get_job(session, job_id, owner_id=principal.user_id)
-    last_seen = seen if last_event_id is None else last_event_id
+    last_seen = seen if last_event_id is None else event_id(last_event_id)
     missed = await history.missed(session, job, last_seen=last_seen)
     if missed.is_over:
         return Response(status_code=status.HTTP_204_NO_CONTENT)

@@ -134,12 +134,13 @@ async def test_a_job_that_has_ended_is_told_once_and_then_no_more(
     assert (again.status_code, again.content) == (204, b"")
 
 
+@pytest.mark.parametrize("odd", ["999999999999999999", "9" * 30, "", "-1", "abc", "٣"], ids=ascii)
 async def test_an_id_that_the_job_has_not_reached_begins_anew(
-    client: httpx.AsyncClient, sessions: Sessions, do: Do, job_id: uuid.UUID
+    client: httpx.AsyncClient, sessions: Sessions, do: Do, job_id: uuid.UUID, odd: str
 ) -> None:
     await do(moves.succeed(job_id, 1, None))
     [*_, last] = await ids(sessions, job_id)
-    answer = await client.get(path_of(job_id), headers={"Last-Event-ID": str(last + 1000)})
+    answer = await client.get(path_of(job_id), headers={b"Last-Event-ID": odd.encode()})
     assert f"id: {last}\n" in answer.text
 
 
