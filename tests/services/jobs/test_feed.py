@@ -28,8 +28,9 @@ NEVER = 3600.0
 
 @pytest.fixture(autouse=True)
 def unsettled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No second look at a new watch: it would hide that nothing is heard."""
+    """No look that nothing asks for: it would hide that nothing is heard."""
     monkeypatch.setattr(module, "SETTLE", NEVER)
+    monkeypatch.setattr(module, "POLL_DEAF", NEVER)
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ async def test_more_events_than_are_read_at_once_are_all_given(
     feed: Feed, do: Do, job_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "MOST", 3)
+    await report(do, job_id, 8)
     async with following(feed, job_id) as follower:
-        await report(do, job_id, 8)
         assert await given(follower, 10) == await ids(do, job_id)
 
 
@@ -164,16 +165,24 @@ async def test_an_event_that_nobody_told_of_is_found_by_the_next_look(
     await feed.aclose()
 
 
+@pytest.fixture
+def settling(monkeypatch: pytest.MonkeyPatch, unsettled: None) -> None:
+    """A second look at a new watch."""
+    monkeypatch.setattr(module, "SETTLE", 0.2)
+
+
+@pytest.mark.usefixtures("settling")
 async def test_an_event_written_just_before_the_watch_is_found_soon(
-    feed: Feed, sessions: Sessions, do: Do, job_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+    feed: Feed, accept: Accept, sessions: Sessions, do: Do, job_id: uuid.UUID
 ) -> None:
     """Its transaction could not see yet that somebody waits, and commits after that one has looked."""
-    monkeypatch.setattr(module, "SETTLE", 0.2)
-    async with sessions() as session, session.begin():
+    async with following(feed, await accept()) as other, sessions() as session:
+        # The look at the opening is over.
+        await listens(feed)
+        await given(other, 1)
         await session.execute(moves.report(job_id, 1, 0.5, None))
         async with following(feed, job_id) as follower:
             await given(follower, 2)
-            await listens(feed)
             await session.commit()
             assert await given(follower, 1) == (await ids(do, job_id))[2:]
 
@@ -241,9 +250,14 @@ async def test_no_connection_of_the_pool_is_held_by_who_waits(
 
 
 async def test_a_database_that_is_away_ends_nothing(
-    do: Do, job_id: uuid.UUID, cabled: tuple[AppSettings, Cable], caplog: pytest.LogCaptureFixture
+    do: Do,
+    job_id: uuid.UUID,
+    cabled: tuple[AppSettings, Cable],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own, cable = cabled
+    monkeypatch.setattr(module, "POLL_DEAF", 0.05)
     engine = create_engine(own.database)
     feed = Feed(reading(engine), own.database, poll=0.05, kept=1)
     async with following(feed, job_id) as slow, following(feed, job_id) as quick:
@@ -251,7 +265,7 @@ async def test_a_database_that_is_away_ends_nothing(
         await given(quick, 5)
         await cable.cut()
         # More than is kept: it has to be read from the table.
-        assert await slow.next(NEVER) == []
+        assert await asyncio.wait_for(slow.next(NEVER), 30) == []
         await cable.mend()
         assert await given(slow, 5) == await ids(do, job_id)
     await feed.aclose()

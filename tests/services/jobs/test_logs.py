@@ -1,5 +1,6 @@
 """What a job tells its owner."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -14,6 +15,7 @@ from app.services.jobs.logs import Line
 from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.services.jobs.shapes import Accept, Do, Take, expired
+from tests.workers.waiting import until
 
 Running = Callable[..., RunningJob]
 Read = Callable[..., Awaitable[list[Line]]]
@@ -160,3 +162,25 @@ async def test_a_database_that_is_away_does_not_fail_the_job(
     await running(uuid.uuid4(), on=create_sessions(engine)).log("Nobody hears this.")
     await engine.dispose()
     assert "job_line_not_kept" in [record.message for record in caplog.records]
+
+
+async def test_no_line_appears_before_an_event_that_was_written_earlier(
+    accept: Accept, take: Take, sessions: Sessions, running: Running, read: Read
+) -> None:
+    """Or who reads on from that line would never see the event."""
+    job_id = await accept()
+    await take()
+    waiting = text(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with sessions() as session, sessions() as observer:
+        await session.execute(moves.fail(job_id, 1, {"code": "x", "message": "It broke."}))
+        task = asyncio.create_task(running(job_id).log("I am late."))
+
+        async def waits() -> bool:
+            return (await observer.execute(waiting)).first() is not None
+
+        await until(waits, "the line behind the event")
+        await session.commit()
+    await task
+    assert (await read(job_id))[-1].message == "It broke."
