@@ -52,7 +52,7 @@ async def accept(
     *,
     owner_id: uuid.UUID,
     limit: int,
-    allowance: Allowance,
+    allowance: Allowance | None = None,
     expected: int = 0,
     claim: Callable[[str], Awaitable[None]] | None = None,
 ) -> MediaFileDetail:
@@ -66,7 +66,7 @@ async def accept(
         upload: what arrives.
         owner_id: whose it will be.
         limit: the most bytes.
-        allowance: what the account may store.
+        allowance: what the account may store; as much as there is room for where it is not given.
         expected: the bytes announced, 0 where none were.
         claim: told what was sent, as a digest, once it is durable and before anything else is done. A second
             try may look different on its way here, and storing the same content twice changes nothing.
@@ -78,6 +78,7 @@ async def accept(
         UnsupportedMediaTypeException: its content is none of the accepted types.
         InsufficientStorageException: the workspace is missing, read-only or full.
     """
+    allowance = allowance or Allowance(owner_id)
     stored, media_type = await _store(workspace, upload, limit=limit, allowance=allowance, expected=expected)
     if claim is not None:
         await claim(digest(f"{stored.key} {upload.filename or ''}"))

@@ -63,15 +63,15 @@ class Allowance:
     """Tells early, in short transactions of its own, whether a file may fit: none is held while it comes.
 
     Args:
-        read: opens one.
         owner_id: the account.
         quota: its bytes; 0 for none.
+        read: opens a transaction. Needed where there is a quota.
         is_answered: this was accepted before, and will be answered the same: its bytes count already.
     """
 
-    read: Callable[[], AbstractAsyncContextManager[AsyncSession]]
     owner_id: uuid.UUID
-    quota: int
+    quota: int = 0
+    read: Callable[[], AbstractAsyncContextManager[AsyncSession]] | None = None
     is_answered: bool = False
 
     async def require(self, size: int) -> Standing:
@@ -80,7 +80,7 @@ class Allowance:
         Raises:
             QuotaExceededException: they do not.
         """
-        if not self.quota or self.is_answered:
+        if self.read is None or not self.quota or self.is_answered:
             return Standing(0, 0)
         async with self.read() as session:
             found = await standing(session, self.owner_id, quota=self.quota)

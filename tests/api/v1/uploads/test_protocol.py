@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -109,7 +110,7 @@ async def test_more_than_was_announced_is_refused(client: httpx.AsyncClient) -> 
     answer = await send(client, url, 0, b"\xff\xd8\xff12")
     assert (answer.status_code, answer.json()["error"]["details"]) == (413, {"length": 4})
 
-    async def unannounced():
+    async def unannounced() -> AsyncIterator[bytes]:
         yield b"\xff\xd8\xff12"
 
     assert (await send(client, url, 0, unannounced())).status_code == 413
@@ -258,7 +259,7 @@ async def test_malformed_metadata_are_refused(client: httpx.AsyncClient, given: 
     ],
 )
 async def test_the_name_is_in_the_metadata(client: httpx.AsyncClient, given: str, name: str) -> None:
-    answer = await create(client, 3, **{"Upload-Metadata": given})
+    answer = await create(client, 3, b"", **{"Upload-Metadata": given})
     assert (answer.status_code, answer.json()["name"]) == (201, name)
 
 
@@ -284,7 +285,7 @@ async def test_pages_of_other_origins_may_send_and_read_what_the_protocol_needs(
     assert preflight.status_code == 200
     assert "PATCH" in preflight.headers["access-control-allow-methods"]
     assert "upload-checksum" in preflight.headers["access-control-allow-headers"].lower()
-    answer = await create(client, 20, **origin)
+    answer = await create(client, 20, b"", **origin)
     exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
     assert {
         "location", "tus-resumable", "upload-offset", "upload-length", "upload-metadata", "upload-expires",
