@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from tusclient.client import TusClient
 
 from tests.servers import wait_for
-from tests.stack.harness import Stack, patient
+from tests.stack.harness import Stack
 
 pytestmark = pytest.mark.stack
 
@@ -39,6 +41,10 @@ def credential(stack: Stack) -> dict[str, str]:
     return {"Authorization": stack.client.headers["authorization"]}
 
 
+def has_sent(uploader: Any, size: int) -> bool:
+    return bool(uploader.offset >= size)
+
+
 def test_tuspy_resumes_after_kill_9_of_the_api_in_mid_upload(stack: Stack, film: bytes) -> None:
     client = TusClient(f"{stack.url}/api/v1/uploads", headers=credential(stack))
     uploader = client.uploader(
@@ -48,8 +54,8 @@ def test_tuspy_resumes_after_kill_9_of_the_api_in_mid_upload(stack: Stack, film:
     before: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(uploader.upload)
-        for share in (4, 2):
-            wait_for(lambda part=share: uploader.offset >= len(film) / part or sending.done(), what="bytes")  # type: ignore[misc]
+        for target in (len(film) // 4, len(film) // 2):
+            wait_for(partial(has_sent, uploader, target), what="bytes to be sent")
             before.append(uploader.offset)
             for name in ("api-0", "api-1"):
                 stack.kill(name)
@@ -60,15 +66,21 @@ def test_tuspy_resumes_after_kill_9_of_the_api_in_mid_upload(stack: Stack, film:
     require_whole(stack, status["media_id"], film)
 
 
+def listens(address: str) -> bool:
+    with closing(socket.socket(socket.AF_UNIX)) as connection:
+        return connection.connect_ex(address) == 0
+
+
 @contextmanager
 def process(stack: Stack, name: str) -> Iterator[httpx.Client]:
     """One API process, by its own socket."""
-    transport = httpx.HTTPTransport(uds=str(stack.state.run / f"{name}.sock"))
+    address = str(stack.state.run / f"{name}.sock")
+    # It may have been killed by the test before.
+    wait_for(lambda: listens(address), what=f"{name} to listen")
+    transport = httpx.HTTPTransport(uds=address)
     with httpx.Client(
         transport=transport, base_url="http://localhost", headers=TUS | credential(stack), timeout=30
     ) as client:
-        # It may have been killed by the test before.
-        wait_for(patient(lambda: client.get("/health/ready").status_code == 200), what=f"{name} to be ready")
         yield client
 
 
