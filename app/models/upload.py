@@ -37,3 +37,8 @@ class Upload(Identified, Timestamped, Base):
     finished_at: Mapped[datetime | None]
     """When it became a media file, which may have been deleted since."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are here and durable."""
+        return self.received == self.length

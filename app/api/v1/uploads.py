@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from app.api import tus
 from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaWriter
-from app.api.deps import SessionDep, SettingsDep, state_of
+from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, state_of
 from app.api.idempotency import Once, later
 from app.api.tus import TusRoute, TusVersion, UploadChecksum, UploadLength, UploadMetadata, UploadOffset
-from app.schemas.base import ErrorResponse
+from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.uploads import UploadStatus
 from app.services.auth.scopes import Scope
 from app.services.media import resumable
@@ -122,6 +122,18 @@ async def create_upload(
     response.headers.update(tus.progress(upload))
     response.headers["location"] = request.url_for("get_upload", upload_id=str(upload.id)).path
     return UploadStatus.model_validate(upload)
+
+
+@router.get("")
+async def list_uploads(
+    session: ReadingDep, principal: MediaReader, page: PageDep
+) -> PaginatedResponse[UploadStatus]:
+    """List your uploads that are on their way, newest first. What they announced counts for the quota."""
+    found, total = await resumable.page(
+        session, owner_id=principal.user_id, offset=page.offset, limit=page.limit
+    )
+    items = [UploadStatus.model_validate(upload) for upload in found]
+    return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
 
 
 @router.head("/{upload_id}", include_in_schema=False)

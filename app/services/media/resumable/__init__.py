@@ -4,16 +4,10 @@ The row's ``received`` is the truth, and it grows only after the bytes are on th
 be there after a crash; they are cut off by the next writer. See decision 9.
 """
 
+from app.services.media.resumable.appending import append
+from app.services.media.resumable.creating import Announced, create
+from app.services.media.resumable.looking import GLANCE, look, page, terminate
 from app.services.media.resumable.rows import Store
-from app.services.media.resumable.service import (
-    GLANCE,
-    Announced,
-    append,
-    create,
-    is_whole,
-    look,
-    terminate,
-)
 from app.services.media.resumable.writer import Checksum
 
-__all__ = ["GLANCE", "Announced", "Checksum", "Store", "append", "create", "is_whole", "look", "terminate"]
+__all__ = ["GLANCE", "Announced", "Checksum", "Store", "append", "create", "look", "page", "terminate"]

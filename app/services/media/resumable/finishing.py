@@ -16,7 +16,7 @@ from app.services.media.resumable.errors import UploadGoneException
 from app.services.media.resumable.part import Part, in_thread, part_path, remove
 from app.services.media.resumable.rows import Store
 from app.services.media.types import MEDIA_TYPES, MediaType
-from app.services.workspace import Stored, Workspace
+from app.services.workspace import Stored
 from app.services.workspace.incoming import HEAD
 
 _log: Final = logging.getLogger(__name__)
@@ -60,11 +60,15 @@ async def finish(store: Store, part: Part | None, upload: Upload) -> uuid.UUID |
         return upload.media_id
     if part is not None:
         media_type, key = await _known(store, part, upload)
-        await in_thread(_put, store.workspace, part, key)
+        await put(store, part, key)
     else:
         media_type, key = _moved(upload)
     async with store.begin() as session:
-        return await _file(session, store, upload, Stored(key, upload.length), media_type)
+        media_id = await _file(session, store, upload, media_type, key)
+    if part is not None:
+        # Where a place is no folder beside it, the file has not gone there by itself.
+        await in_thread(part.remove)
+    return media_id
 
 
 async def _known(store: Store, part: Part, upload: Upload) -> tuple[MediaType, str]:
@@ -96,14 +100,15 @@ def lost(upload: Upload) -> UploadGoneException:
     return UploadGoneException("The upload's bytes were lost on the server. Start a new one.")
 
 
-def _put(workspace: Workspace, part: Part, key: str) -> None:
+async def put(store: Store, part: Part, key: str) -> None:
+    """Move a durable file to the place of its key."""
     # What was put in place lately is nobody's to remove, though its last byte may have come long ago.
-    part.touch()
-    workspace.put(part.path, key)
+    await in_thread(part.touch)
+    await in_thread(store.workspace.put, part.path, key)
 
 
 async def _file(
-    session: AsyncSession, store: Store, upload: Upload, stored: Stored, media_type: MediaType
+    session: AsyncSession, store: Store, upload: Upload, media_type: MediaType, key: str
 ) -> uuid.UUID | None:
     """Add the media file and its job, unless another has: the row's lock decides."""
     # The account first, in the order in which its erasure locks, or the two could wait for each other.
@@ -113,20 +118,13 @@ async def _file(
     if locked is None:
         raise rows.unknown(upload.id)
     if locked.finished_at is None:
-        await _add(session, store, locked, stored, media_type)
+        await add(session, store, locked, media_type, key)
     return locked.media_id
 
 
-async def file_whole(session: AsyncSession, store: Store, part: Part, upload: Upload) -> None:
-    """The same for an upload that came whole with its first request: the row is the session's own."""
-    media_type, key = _moved(upload)
-    await in_thread(_put, store.workspace, part, key)
-    await _add(session, store, upload, Stored(key, upload.length), media_type)
-
-
-async def _add(
-    session: AsyncSession, store: Store, upload: Upload, stored: Stored, media_type: MediaType
-) -> None:
+async def add(session: AsyncSession, store: Store, upload: Upload, media_type: MediaType, key: str) -> None:
+    """Add the media file of an upload, whose row is locked or the session's own, and the job of the file."""
+    stored = Stored(key, upload.length)
     file = await intake.add(session, stored, media_type, owner_id=upload.owner_id, filename=upload.name)
     upload.media_id, upload.finished_at = file.id, func.now()
     # The object is the media file's from now on, and goes with it.

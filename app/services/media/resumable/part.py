@@ -170,11 +170,11 @@ async def held(path: Path, *, patience: float) -> AsyncIterator[Part | None]:
         UploadLockedException: it is in use, for longer than ``patience`` seconds.
     """
     deadline = monotonic() + patience
-    while (part := Part.open(path)) is not None:
+    while (part := await in_thread(Part.open, path)) is not None:
         try:
             if not await try_lock(part, deadline - monotonic()):
                 raise UploadLockedException(headers={"Retry-After": "1"})
-            if part.is_in_place():
+            if await in_thread(part.is_in_place):
                 yield part
                 return
         finally:

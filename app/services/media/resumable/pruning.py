@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, func, literal, select
@@ -10,15 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.exceptions.base import AppException
 from app.models.upload import Upload
+from app.services.media.resumable.errors import UploadGoneException
+from app.services.media.resumable.finishing import end
+from app.services.media.resumable.looking import settle
 from app.services.media.resumable.part import PREFIX, in_thread, part_path, remove
 from app.services.media.resumable.rows import Store
-from app.services.media.resumable.service import settle
 from app.services.media.strays import Reading
 from app.services.workspace import Workspace
 from app.services.workspace.durable import is_older
 
 ABANDONED: Final = timedelta(minutes=5)
 """After which a whole upload is finished for whoever was about to."""
+MOST: Final = 100
+"""Uploads that are finished in one go; the next goes on."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -28,13 +32,20 @@ async def finish_abandoned(store: Store, *, after: timedelta = ABANDONED) -> int
     async with store.begin() as session:
         whole = Upload.finished_at.is_(None) & (Upload.received == Upload.length)
         old = Upload.updated_at < func.now() - literal(after)
-        uploads = (await session.scalars(select(Upload).where(whole, old).order_by(Upload.id))).all()
+        # The newest first, so that none that cannot be finished holds another up.
+        wanted = select(Upload).where(whole, old).order_by(Upload.id.desc()).limit(MOST)
+        uploads = (await session.scalars(wanted)).all()
     return sum([await _settle(store, upload) for upload in uploads])
 
 
 async def _settle(store: Store, upload: Upload) -> bool:
     try:
         await settle(store, upload, patience=0)
+    except UploadGoneException:
+        # Told already. Until it expires its bytes may come back, with a volume that was not mounted.
+        if upload.expires_at < datetime.now(UTC):
+            await end(store, upload.id)
+        return False
     except AppException as error:
         _log.warning("upload_not_finished", extra={"upload_id": str(upload.id), "error": str(error)})
         return False

@@ -51,7 +51,7 @@ async def find(session: AsyncSession, upload_id: uuid.UUID, *, owner_id: uuid.UU
     if found is None:
         raise unknown(upload_id)
     upload, is_over = found
-    if is_over and upload.finished_at is None and upload.received < upload.length:
+    if is_over and upload.finished_at is None and not upload.is_whole:
         raise UploadGoneException
     return upload
 

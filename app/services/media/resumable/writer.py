@@ -132,7 +132,7 @@ class Writer:
         Raises:
             InterruptedException: another request has gone on, or is about to.
         """
-        if not await try_lock(self._part, PATIENCE) or not self._part.is_in_place():
+        if not await try_lock(self._part, PATIENCE) or not await in_thread(self._part.is_in_place):
             raise InterruptedException
         await self._ledger.confirm()
 

@@ -97,6 +97,15 @@ async def test_a_wrong_offset_is_a_conflict_that_tells_the_right_one(client: htt
     assert await offset_of(client, url) == 3
 
 
+@pytest.mark.parametrize("offset", ["-1", "x", ""])
+async def test_an_offset_that_is_none_is_refused(client: httpx.AsyncClient, offset: str) -> None:
+    url = (await create(client, 20)).headers["location"]
+    answer = await client.patch(url, headers=PIECE | {"Upload-Offset": offset}, content=b"x")
+    assert (answer.status_code, code(answer)) == (422, "validation_error")
+    head = await client.head(url, headers=TUS)
+    assert (head.headers["upload-offset"], "upload-metadata" in head.headers) == ("0", False)
+
+
 async def test_a_piece_of_another_content_type_is_refused(client: httpx.AsyncClient) -> None:
     url = await begun(client, 20)
     answer = await send(client, url, 0, b"\xff\xd8\xff", **{"Content-Type": "application/octet-stream"})
@@ -261,6 +270,18 @@ async def test_malformed_metadata_are_refused(client: httpx.AsyncClient, given: 
 async def test_the_name_is_in_the_metadata(client: httpx.AsyncClient, given: str, name: str) -> None:
     answer = await create(client, 3, b"", **{"Upload-Metadata": given})
     assert (answer.status_code, answer.json()["name"]) == (201, name)
+
+
+async def test_uploads_on_their_way_are_listed_for_their_owner(
+    client: httpx.AsyncClient, other_client: httpx.AsyncClient
+) -> None:
+    urls = [await begun(client, 20) for _ in range(2)]
+    finished = await begun(client, 3)
+    assert (await send(client, finished, 0, b"\xff\xd8\xff")).status_code == 204
+    listed = (await client.get(UPLOADS)).json()
+    assert [f"{UPLOADS}/{item['id']}" for item in listed["items"]] == urls[::-1]
+    assert listed["total"] == 2
+    assert (await other_client.get(UPLOADS)).json()["items"] == []
 
 
 async def test_another_ones_upload_is_not_there(

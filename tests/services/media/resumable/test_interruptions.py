@@ -16,10 +16,10 @@ from app.services.media.resumable import (
     Checksum,
     Store,
     append,
+    appending,
     finishing,
     look,
     rows,
-    service,
     terminate,
     writer,
 )
@@ -165,6 +165,37 @@ async def test_a_sender_that_pauses_makes_way_for_who_comes_back(
     assert len(await media(store)) == 1
 
 
+async def test_a_sender_that_paused_too_long_cannot_go_on(
+    store: Store, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another has gone on, has not finished, and is not there now: only the row tells."""
+    monkeypatch.setattr(writer, "PAUSE", 0.05)
+    upload_id = await begin(10)
+    alive = asyncio.Event()
+
+    async def body() -> Body:
+        yield DATA[10:40_000]
+        await alive.wait()
+        yield DATA[40_000:]
+
+    paused = asyncio.create_task(go_on(store, upload_id, 10, body()))
+    await until(lambda: has_received(store, upload_id, 40_000), "the pause")
+    await go_on(store, upload_id, 40_000, chunks(DATA[40_000:50_000]))
+    alive.set()
+    with pytest.raises(InterruptedException):
+        await paused
+    assert await send_rest(store, upload_id) == DATA
+
+
+async def test_where_locks_do_not_hold_the_row_still_lets_one_write_alone(store: Store, begin: Begin) -> None:
+    upload_id = await begin(10)
+    seen = await row(store, upload_id)
+    await go_on(store, upload_id, 10, chunks(DATA[10:20]))
+    with pytest.raises(InterruptedException):
+        async with store.begin() as session:
+            await rows.become_writer(session, seen)
+
+
 async def has_received(store: Store, upload_id: uuid.UUID, size: int) -> bool:
     return (await row(store, upload_id)).received == size
 
@@ -198,7 +229,7 @@ async def test_a_sender_that_paused_goes_on_if_nobody_came(
 async def test_a_sender_whose_bytes_come_is_not_disturbed(
     store: Store, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "PATIENCE", 0.1)
+    monkeypatch.setattr(appending, "PATIENCE", 0.1)
     upload_id = await begin(10)
     refused: list[type[Exception]] = []
 

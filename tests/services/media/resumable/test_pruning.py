@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, literal, update
 
+from app.exceptions.base import NotFoundException
 from app.models.upload import Upload
 from app.services.media import intake
 from app.services.media.resumable import Store, append, look
@@ -113,6 +114,19 @@ async def test_one_that_cannot_be_finished_holds_no_other_up(
     monkeypatch.setattr(Part, "digest", fail)
     assert await finish_abandoned(store, after=timedelta(0)) == 1
     assert "upload_not_finished" in caplog.text
+
+
+async def test_one_whose_bytes_were_lost_is_forgotten_when_it_expires(
+    store: Store, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await whole(store, begin, monkeypatch)
+    await change(store, upload_id, sha256=None)
+    assert await finish_abandoned(store, after=timedelta(0)) == 0
+    assert (await row(store, upload_id)).finished_at is None
+    await expire(store, upload_id)
+    assert await finish_abandoned(store, after=timedelta(0)) == 0
+    with pytest.raises(NotFoundException):
+        await look(store, upload_id, owner_id=OWNER)
 
 
 async def test_the_object_of_an_upload_that_is_not_finished_yet_is_no_stray(
