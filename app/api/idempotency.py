@@ -17,13 +17,24 @@ from app.api.deps import SessionDep, state_of
 from app.exceptions.base import BadRequestException
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
-from app.services.idempotency import OPERATION_LENGTH, Answer, Claim, claim_key, keep_answer, release_key
+from app.services.idempotency import (
+    OPERATION_LENGTH,
+    Answer,
+    Claim,
+    claim_key,
+    is_answered,
+    keep_answer,
+    release_key,
+)
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 LONGEST: Final = 255
 
-KEPT_HEADERS: Final = ("content-type", "location", "etag", "cache-control")
+KEPT_HEADERS: Final = (
+    *("content-type", "location", "etag", "cache-control"),
+    *("upload-offset", "upload-expires", "holdfast-media-id"),
+)
 
 _VISIBLE: Final = rf"[\x21-\x7e]{{1,{LONGEST}}}"
 _SCOPE: Final = "holdfast.idempotency"
@@ -58,6 +69,11 @@ class Once:
         self._principal = principal
         self._key = key
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the request has one."""
+        return self._key is not None
+
     async def begin(self, fingerprint: str) -> None:
         """Take the key; to be called before any effect.
 
@@ -82,6 +98,13 @@ class Once:
         if answer is not None:
             raise Replay(answer)
         self._request.scope[_SCOPE] = self
+
+    async def is_answered(self) -> bool:
+        """Whether this was answered before: a look, in a transaction of its own, that takes nothing."""
+        if self._key is None:
+            return False
+        async with state_of(self._request)["readings"]() as session:
+            return await is_answered(session, self._claim(self._key))
 
     async def end(self, response: Response) -> None:
         """Keep an answer that tells of success, and give the key back otherwise."""

@@ -57,12 +57,19 @@ def _error_form(problem: Problem) -> dict[str, Any]:
 def _problem_document(problem: Problem) -> dict[str, Any]:
     return {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": _phrase(problem.status),
         "status": problem.status,
         "detail": problem.message,
         "code": problem.code,
         "details": problem.details,
     }
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # of a protocol of its own, such as 460 of tus
+        return "Refused"
 
 
 def _prefers_problem(scope: Scope) -> bool:

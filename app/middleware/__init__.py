@@ -18,13 +18,15 @@ from app.middleware.security_headers import SecurityHeaders
 from app.middleware.unread_body import UnreadBody
 from app.services.metrics import RequestMetrics
 
-UPLOADS = (("POST", "/api/v1/media"),)
-"""Requests whose body is a file."""
+UPLOADS = (("POST", "/api/v1/media"), ("POST", "/api/v1/uploads"), ("PATCH", "/api/v1/uploads/"))
+"""Requests whose body is a file, or a piece of one; with a slash at the end, whatever is named behind it."""
 MULTIPART_OVERHEAD = 64 * 1024
 """Bytes of boundaries, part headers and small fields around an uploaded file."""
 
 EXPOSED = (
     *("X-Request-ID", "Location", "ETag", "Retry-After", "Idempotency-Replayed"),
+    *("Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"),
+    *("Upload-Offset", "Upload-Length", "Upload-Metadata", "Upload-Expires", "Holdfast-Media-Id"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"),
 )
 """What pages of other origins may read of an answer, besides what they always may."""

@@ -47,7 +47,8 @@ class BodyLimit:
 
     Args:
         limit: bytes of a body.
-        limits: bytes by method and path, where another limit holds.
+        limits: bytes by method and path, where another limit holds; a path that ends with a slash stands for
+            all that are one name longer.
     """
 
     def __init__(self, app: ASGIApp, limit: int, limits: Mapping[tuple[str, str], int]) -> None:
@@ -60,7 +61,7 @@ class BodyLimit:
         if scope["type"] != "http" or (length := declared_length(scope)) == 0:
             await self.app(scope, receive, send)
             return
-        limit = self.limits.get((scope["method"], scope["path"]), self.limit)
+        limit = self._limit(scope["method"], scope["path"])
         if length is not None and length > limit:
             raise _too_large(limit)
         received = 0
@@ -74,6 +75,10 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_limited, send)
+
+    def _limit(self, method: str, path: str) -> int:
+        folder = path[: path.rfind("/") + 1]
+        return self.limits.get((method, path)) or self.limits.get((method, folder)) or self.limit
 
 
 def _too_large(limit: int) -> PayloadTooLargeException:

@@ -9,6 +9,7 @@ from app.models.job import Job, JobEvent, JobLog, JobWatch
 from app.models.media_file import MediaFile, MediaState
 from app.models.schedule_slot import ScheduleSlot
 from app.models.session import Session
+from app.models.upload import Upload
 from app.models.user import User, UserRole
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "MediaState",
     "ScheduleSlot",
     "Session",
+    "Upload",
     "User",
     "UserRole",
 ]

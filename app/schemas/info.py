@@ -15,6 +15,7 @@ class LimitsResponse(BaseSchema):
 
     max_body_size: int
     max_upload_size: int
+    media_quota: int
     max_page_size: int
 
 

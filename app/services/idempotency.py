@@ -87,6 +87,12 @@ async def claim_key(
     return _opened(kept, claim, keys)
 
 
+async def is_answered(session: AsyncSession, claim: Claim) -> bool:
+    """Whether an answer is kept under a key, without waiting for who may be at it."""
+    kept = _row(claim).where(IdempotencyKey.answer.is_not(None), IdempotencyKey.expires_at > func.now())
+    return await session.scalar(kept) is not None
+
+
 async def keep_answer(session: AsyncSession, claim: Claim, answer: Answer, *, keys: KeyRing) -> None:
     """Keep the answer under the key that this transaction took."""
     content = {"headers": answer.headers, "body": base64.b64encode(answer.body).decode()}

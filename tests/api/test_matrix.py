@@ -27,9 +27,11 @@ from app.models.data_export import DataExport
 from app.models.job import Job, JobState
 from app.models.media_file import MediaFile
 from app.models.session import Session
+from app.models.upload import Upload
 from app.models.user import User, UserRole
 from app.services.auth.gate import KEY_LENGTH, KEY_PREFIX
 from app.services.auth.scopes import ROLE_SCOPES, Scope, key_scopes
+from app.services.media.resumable.part import Part, part_path
 from app.services.workspace import Workspace
 from tests.accounts import ADMIN, OTHER, OWNER, ROLES, SERVICE, bearer
 from tests.configuration import make_settings
@@ -43,7 +45,7 @@ PUBLIC = {
         "GET /api/v1/health",
         "GET /api/v1/health/ready",
     ),
-    *("GET /api/v1/ping", "GET /api/v1/info"),
+    *("GET /api/v1/ping", "GET /api/v1/info", "OPTIONS /api/v1/uploads"),
     *("POST /api/v1/auth/token", "POST /api/v1/auth/login", "POST /api/v1/auth/refresh"),
     *(
         "POST /api/v1/auth/register",
@@ -84,6 +86,14 @@ class Operation:
     def parameters(self) -> list[str]:
         """Of the path."""
         return [given["name"] for given in self.facts.get("parameters", []) if given["in"] == "path"]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that it needs, and the type of a body that is no JSON."""
+        given = [given for given in self.facts.get("parameters", []) if given["in"] == "header"]
+        needed = {each["name"]: str(smallest(each["schema"])) for each in given if each["required"]}
+        contents = [*self.facts.get("requestBody", {}).get("content", {}), "application/json"]
+        return needed | ({} if "application/json" in contents[:-1] else {"Content-Type": contents[0]})
 
     @property
     def is_secured(self) -> bool:
@@ -173,6 +183,12 @@ async def finished_export(sessions: Sessions, workspace: Workspace) -> uuid.UUID
     return await added(sessions, DataExport(user_id=OWNER, **facts))
 
 
+async def begun_upload(sessions: Sessions, workspace: Workspace) -> uuid.UUID:
+    upload = await added(sessions, Upload(owner_id=OWNER, length=3, expires_at=soon()))
+    Part.create(part_path(workspace, upload)).close()
+    return upload
+
+
 async def stored(workspace: Workspace) -> str:
     async with workspace.receive(limit=100, expected=3) as incoming:
         await incoming.write(b"abc")
@@ -197,6 +213,7 @@ FACTORIES: dict[str, Things] = {
     ),
     "key_id": making(lambda: api_key(OWNER, set())[0]),
     "export_id": finished_export,
+    "upload_id": begun_upload,
     "user_id": owner_itself,
 }
 """What the id of a path stands for, by the parameter's name."""
@@ -267,7 +284,8 @@ async def test_everybody_gets_what_the_document_says(
     for actor in asking:
         things = {name: str(await FACTORIES[name](sessions, workspace)) for name in operation.parameters}
         path = operation.path.format(**things)
-        answer = await anonymous.request(operation.method, path, json=operation.body, headers=actor.headers)
+        headers = operation.headers | actor.headers
+        answer = await anonymous.request(operation.method, path, json=operation.body, headers=headers)
         found[actor.name] = answer.status_code
     assert {actor.name: found[actor.name] in actor.expected(operation) for actor in asking} == dict.fromkeys(
         found, True
@@ -313,7 +331,7 @@ async def test_things_are_really_there_for_their_owner(settings: AppSettings, se
         "session_id": Session,
         "key_id": ApiKey,
     }
-    models |= {"export_id": DataExport, "user_id": User}
+    models |= {"export_id": DataExport, "upload_id": Upload, "user_id": User}
     assert models.keys() == FACTORIES.keys()
     for name, model in models.items():
         thing = await FACTORIES[name](sessions, Workspace.from_settings(settings))

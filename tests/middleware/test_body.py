@@ -50,6 +50,21 @@ async def test_a_declared_body_over_the_limit_is_refused_before_a_byte_is_read()
     assert refused.value.details == {"limit": 10}
 
 
+@pytest.mark.parametrize(
+    ("path", "is_taken"), [("/things/one", True), ("/things", False), ("/things/one/part", False)]
+)
+async def test_a_limit_of_a_folder_holds_for_what_is_in_it(path: str, is_taken: bool) -> None:
+    reader, exchange = Reader(), Exchange(chunks(b"x" * 11))
+    layer = BodyLimit(reader, 10, {("POST", "/things/"): 20})
+    scope = http_scope(("Content-Length", "11"))
+    scope.update(method="POST", path=path)
+    if is_taken:
+        await exchange.run(layer, scope)
+    else:
+        with pytest.raises(PayloadTooLargeException):
+            await exchange.run(layer, scope)
+
+
 async def test_a_body_without_a_length_is_counted_and_read_no_further() -> None:
     exchange = Exchange(chunks(b"x" * 6, b"x" * 6, b"x" * 6))
     with pytest.raises(PayloadTooLargeException):

@@ -18,6 +18,7 @@ TAGS: Final = (
     {"name": "admin", "description": "For administrators: accounts and the audit log."},
     {"name": "jobs", "description": "Durable work: once accepted, it is done, whatever dies meanwhile."},
     {"name": "media", "description": "Files: uploaded, probed and given a thumbnail."},
+    {"name": "uploads", "description": "Resumable uploads by the protocol tus 1.0.0."},
     {"name": "operations", "description": "For who runs it."},
 )
 DESCRIPTION: Final = """

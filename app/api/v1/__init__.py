@@ -2,7 +2,20 @@
 
 from fastapi import APIRouter
 
-from app.api.v1 import admin, api_keys, auth, health, info, jobs, media, ping, registration, sessions, users
+from app.api.v1 import (
+    admin,
+    api_keys,
+    auth,
+    health,
+    info,
+    jobs,
+    media,
+    ping,
+    registration,
+    sessions,
+    uploads,
+    users,
+)
 
 PREFIX = "/api/v1"
 
@@ -13,6 +26,7 @@ routers: tuple[APIRouter, ...] = (
     users.router,
     jobs.router,
     media.router,
+    uploads.router,
     info.router,
     health.router,
     auth.router,

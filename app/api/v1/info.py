@@ -20,6 +20,7 @@ async def info(settings: SettingsDep) -> InfoResponse:
         limits=LimitsResponse(
             max_body_size=settings.server.max_body_size,
             max_upload_size=settings.media.max_upload_size,
+            media_quota=settings.media.quota,
             max_page_size=MAX_PAGE_SIZE,
         ),
     )

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response, status
-from starlette.requests import ClientDisconnect
 
+from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
 from app.api.versioned import SHOWN, IfNoneMatch, answer
-from app.exceptions.base import BadRequestException
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.media import MediaFileDetail, MediaFileSummary
@@ -61,7 +60,7 @@ def _file_responses(description: str, *types: str) -> _Responses:
 
 _UPLOAD_RESPONSES: Final[_Responses] = {
     400: {"model": ErrorResponse, "description": "Empty, malformed or interrupted."},
-    413: {"model": ErrorResponse, "description": "Over the limit of `MAX_UPLOAD_SIZE`."},
+    413: {"model": ErrorResponse, "description": "Over `MAX_UPLOAD_SIZE`, or over the quota of the account."},
     415: {"model": ErrorResponse, "description": "Not one of the accepted media types."},
     507: {"model": ErrorResponse, "description": "The workspace is full, missing or read-only."},
 }
@@ -82,15 +81,17 @@ async def upload_media(
     """Upload a file. It is stored durably and its job accepted before the answer; the job then probes it."""
     limit = settings.media.max_upload_size
     boundary = boundary_of(request.headers.get("content-type", ""))
-    announced = _announced_size(request)
+    announced = announced_size(request)
     intake.require_size(announced, limit=limit + (MAXIMUM_OTHER if boundary else 0))
-    body = _body(request)
+    body = body_of(request)
+    allowance = await allowance_of(request, principal, once)
     media = await intake.accept(
         session,
         workspace,
         MultipartFile(boundary, body) if boundary else RawFile(body, filename),
         owner_id=principal.user_id,
         limit=limit,
+        allowance=allowance,
         expected=announced,
         claim=once.begin,
     )
@@ -168,20 +169,6 @@ class RawFile:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except ClientDisconnect as error:
-        # Nobody reads the answer; the log shows it as the sender's doing and not as a fault of ours.
-        raise BadRequestException("The upload was interrupted.") from error
-
-
-def _announced_size(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 def _sent(request: Request, download: Download, *, disposition: str) -> Response:

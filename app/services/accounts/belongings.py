@@ -13,6 +13,7 @@ from app.models.base import Base
 from app.models.job import Job
 from app.models.media_file import MediaFile
 from app.models.session import Session
+from app.models.upload import Upload
 from app.models.user import User
 
 
@@ -51,6 +52,11 @@ def tables(user_id: uuid.UUID) -> dict[str, Rows]:
             MediaFile,
             MediaFile.owner_id == user_id,
             "name size sha256 mime_type kind width height duration probe note job_id created_at updated_at",
+        ),
+        "uploads.json": _rows(
+            Upload,
+            Upload.owner_id == user_id,
+            "name described length received media_id created_at updated_at finished_at expires_at",
         ),
         "audit.json": _events(user_id),
     }

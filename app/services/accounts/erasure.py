@@ -27,6 +27,7 @@ from app.models.session import Session
 from app.models.user import User
 from app.services.auth import audit
 from app.services.auth.audit import Event
+from app.services.media.resumable.pruning import take_uploads
 from app.services.media.strays import remove_unreferenced
 from app.services.workspace import Workspace
 
@@ -57,7 +58,7 @@ async def erase(begin: Begin, workspace: Workspace, user_id: uuid.UUID, *, patie
         if not await _is_deleted(session, user_id):
             return False
     await _stop_jobs(begin, user_id, patience)
-    for take in (_take_media, _take_exports):
+    for take in (_take_uploads, _take_media, _take_exports):
         while await take(begin, workspace, user_id):
             pass
     for table, owner in _OWNED:
@@ -66,8 +67,9 @@ async def erase(begin: Begin, workspace: Workspace, user_id: uuid.UUID, *, patie
     async with begin() as session:
         # An upload that was on its way may have committed since; once this lock is held, none can.
         await session.execute(select(User.id).where(User.id == user_id).with_for_update())
-        while await _take_some_media(session, workspace, user_id):
-            pass
+        for take_some in (_take_some_uploads, _take_some_media):
+            while await take_some(session, workspace, user_id):
+                pass
         taken = await session.scalar(delete(User).where(User.id == user_id).returning(User.id))
         if taken is not None:
             await audit.record(session, Event.DELETED, user_id=user_id)
@@ -105,6 +107,18 @@ async def _has_running(begin: Begin, user_id: uuid.UUID) -> bool:
     async with begin() as session:
         running = select(Job.id).where(Job.owner_id == user_id, Job.state == JobState.RUNNING).limit(1)
         return await session.scalar(running) is not None
+
+
+async def _take_uploads(begin: Begin, workspace: Workspace, user_id: uuid.UUID) -> int:
+    async with begin() as session:
+        return await _take_some_uploads(session, workspace, user_id)
+
+
+async def _take_some_uploads(session: AsyncSession, workspace: Workspace, user_id: uuid.UUID) -> int:
+    uploads = await take_uploads(session, workspace, user_id, limit=STEP)
+    keys = [(upload.sha256, upload.updated_at) for upload in uploads]
+    await remove_unreferenced(session, workspace, _latest(keys))
+    return len(uploads)
 
 
 async def _take_media(begin: Begin, workspace: Workspace, user_id: uuid.UUID) -> int:

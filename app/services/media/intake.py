@@ -11,9 +11,11 @@ from app.exceptions.base import BadRequestException, PayloadTooLargeException
 from app.models.media_file import MediaFile
 from app.schemas.media import MediaFileDetail
 from app.services.jobs import enqueue
-from app.services.media import id3
+from app.services.media import id3, quota
 from app.services.media.files import detail
+from app.services.media.multipart import MAXIMUM_OTHER
 from app.services.media.names import clean_name
+from app.services.media.quota import Allowance
 from app.services.media.types import MediaType, behind_tag, sniff
 from app.services.workspace import Stored, Workspace
 from app.services.workspace.incoming import HEAD
@@ -50,6 +52,7 @@ async def accept(
     *,
     owner_id: uuid.UUID,
     limit: int,
+    allowance: Allowance | None = None,
     expected: int = 0,
     claim: Callable[[str], Awaitable[None]] | None = None,
 ) -> MediaFileDetail:
@@ -63,6 +66,7 @@ async def accept(
         upload: what arrives.
         owner_id: whose it will be.
         limit: the most bytes.
+        allowance: what the account may store; as much as there is room for where it is not given.
         expected: the bytes announced, 0 where none were.
         claim: told what was sent, as a digest, once it is durable and before anything else is done. A second
             try may look different on its way here, and storing the same content twice changes nothing.
@@ -70,15 +74,31 @@ async def accept(
     Raises:
         BadRequestException: the file is empty.
         PayloadTooLargeException: it is over the limit.
+        QuotaExceededException: the account has no room for it.
         UnsupportedMediaTypeException: its content is none of the accepted types.
         InsufficientStorageException: the workspace is missing, read-only or full.
     """
-    stored, media_type = await _store(workspace, upload, limit=limit, expected=expected)
+    allowance = allowance or Allowance(owner_id)
+    stored, media_type = await _store(workspace, upload, limit=limit, allowance=allowance, expected=expected)
     if claim is not None:
         await claim(digest(f"{stored.key} {upload.filename or ''}"))
+    await quota.reserve(session, owner_id, quota=allowance.quota, size=stored.size)
+    file = await add(session, stored, media_type, owner_id=owner_id, filename=upload.filename)
+    return detail(file)
+
+
+async def add(
+    session: AsyncSession,
+    stored: Stored,
+    media_type: MediaType,
+    *,
+    owner_id: uuid.UUID,
+    filename: str | None,
+) -> MediaFile:
+    """Add the row of a durable object, and the job that processes it."""
     file = MediaFile(
         owner_id=owner_id,
-        name=clean_name(upload.filename, extension=media_type.extension),
+        name=clean_name(filename, extension=media_type.extension),
         size=stored.size,
         sha256=stored.key,
         mime_type=media_type.mime,
@@ -89,24 +109,45 @@ async def accept(
     file.job = await enqueue(session, PROCESS, {"media_id": file.id}, owner_id=owner_id)
     await session.flush()
     await session.refresh(file, ["created_at", "updated_at"])
-    return detail(file)
+    return file
+
+
+async def type_of(head: bytes, read: Callable[[int, int], Awaitable[bytes]]) -> MediaType:
+    """The type of a whole file.
+
+    Args:
+        head: its first ``HEAD`` bytes.
+        read: gives bytes from a start on, as many as it is asked for or as there are.
+
+    Raises:
+        UnsupportedMediaTypeException: it is none of the accepted ones.
+    """
+    media_type = sniff(head)
+    tag = id3.length(head)
+    if tag and len(head) == HEAD:
+        # A cover fills the tag: what kind of sound follows stands far behind it.
+        return behind_tag(await read(tag, HEAD))
+    return media_type
 
 
 async def _store(
-    workspace: Workspace, upload: Upload, *, limit: int, expected: int
+    workspace: Workspace, upload: Upload, *, limit: int, allowance: Allowance, expected: int
 ) -> tuple[Stored, MediaType]:
-    media_type = None
+    is_told = False
+    # The form around a file is no part of it.
+    standing = await allowance.require(expected - MAXIMUM_OTHER)
     async with workspace.receive(limit=limit, expected=expected) as incoming:
         async for chunk in upload:
             await incoming.write(chunk)
-            if media_type is None and len(incoming.head) >= HEAD:
+            if not standing.fits(incoming.size):
+                raise standing.refusal(incoming.size)
+            if not is_told and len(incoming.head) >= HEAD:
                 # What is not accepted is refused here, and not after all of it was sent.
-                media_type = sniff(incoming.head)
+                sniff(incoming.head)
+                is_told = True
         if incoming.size == 0:
             raise BadRequestException("The file is empty.")
-        media_type = media_type or sniff(incoming.head)
-        tag = id3.length(incoming.head)
-        if tag and len(incoming.head) == HEAD:
-            # A cover fills the tag: what kind of sound follows stands far behind it.
-            media_type = behind_tag(await incoming.read(tag, HEAD))
+        media_type = await type_of(incoming.head, incoming.read)
+        # Again, for what is put in its place and then refused takes room until strays are swept.
+        await allowance.require(incoming.size)
         return await incoming.keep(), media_type

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
+from app.models.upload import Upload
 from app.services.workspace import Workspace
 
 AGE: Final = 24 * 3600.0
@@ -79,7 +80,7 @@ def _remove(workspace: Workspace, keys: set[str], age: float) -> int:
 
 
 async def _known(session: AsyncSession, keys: set[str]) -> set[str]:
-    """Those of the keys that a file, a thumbnail or an export has."""
-    columns = (MediaFile.sha256, MediaFile.thumbnail_key, DataExport.object_key)
+    """Those of the keys that a file, a thumbnail, an upload on its way or an export has."""
+    columns = (MediaFile.sha256, MediaFile.thumbnail_key, Upload.sha256, DataExport.object_key)
     found = await session.scalars(union(*(select(column).where(column.in_(keys)) for column in columns)))
     return {key for key in found if key is not None}

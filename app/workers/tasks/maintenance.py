@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from app.services.auth.sessions import prune_sessions
 from app.services.idempotency import prune_keys
 from app.services.jobs import RunningJob, job
 from app.services.jobs.pruning import prune_jobs, prune_slots
+from app.services.media.resumable.pruning import finish_abandoned, prune_uploads
+from app.services.media.resumable.rows import Store
 from app.services.schedules import Schedule, add_schedule
 from app.services.workspace import Workspace
 from app.services.workspace.status import State
@@ -42,10 +45,15 @@ class PruneArgs(BaseModel):
 
 @job("maintenance.prune", PruneArgs, queue="maintenance", max_attempts=3)
 async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
-    """Forget jobs and sessions that ended long ago, old slots of schedules, expired exports and answers."""
+    """Forget what ended long ago or has expired; finish uploads that are whole and have nobody."""
     days = running.settings.jobs.retention_days
-    expired = partial(prune_exports, workspace=Workspace.from_settings(running.settings))
+    workspace = Workspace.from_settings(running.settings)
+    expired = partial(prune_exports, workspace=workspace)
+    expiry = timedelta(seconds=running.settings.media.upload_expiry)
+    begin = partial(transaction, runtime.current().sessions)
     return {
+        "uploads_finished": await finish_abandoned(Store(begin, workspace, expiry)),
+        "uploads": await _in_steps(partial(prune_uploads, workspace=workspace), 0, args.limit),
         "jobs": await _in_steps(prune_jobs, days, args.limit),
         "slots": await _in_steps(prune_slots, days, args.limit),
         "exports": await _in_steps(expired, days, args.limit),

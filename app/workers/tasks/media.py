@@ -11,7 +11,8 @@ from app.services.jobs import JobFailed, RunningJob, job
 from app.services.media import intake, results
 from app.services.media.probe import UnreadableError
 from app.services.media.process import Bench, Report, process
-from app.services.media.strays import remove_strays
+from app.services.media.resumable.pruning import remove_orphans
+from app.services.media.strays import AGE, remove_strays
 from app.services.media.tools import ToolMissingError, find_tools
 from app.services.schedules import Schedule, add_schedule
 from app.services.workspace import Workspace
@@ -79,7 +80,9 @@ class SweepArgs(BaseModel):
 @job("media.sweep", SweepArgs, queue="maintenance", max_attempts=3)
 async def sweep_media(job: RunningJob, _args: SweepArgs) -> dict[str, int]:
     """Remove files that no row speaks of, and what dead processes left of uploads and work."""
-    return {"removed": await remove_strays(Workspace.from_settings(job.settings), job.reading)}
+    workspace = Workspace.from_settings(job.settings)
+    orphans = await remove_orphans(workspace, job.reading, age=AGE)
+    return {"removed": orphans + await remove_strays(workspace, job.reading)}
 
 
 SWEEPING: Final = add_schedule(Schedule("media.sweep", every=86400.0, job="media.sweep"))

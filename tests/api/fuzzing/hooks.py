@@ -39,6 +39,10 @@ def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> Non
     raw_schema["components"]["securitySchemes"]["bearer"] = {"type": "http", "scheme": "bearer"}
 
 
+# A piece of a file goes over the wire as it is.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
+
 @schemathesis.auth()
 class Login:
     """A login of its own for each request, so that no request can end another's, by the account as it was."""

@@ -14,11 +14,13 @@ from app.models.idempotency_key import IdempotencyKey
 from app.models.job import Job, JobEvent
 from app.models.media_file import MediaFile
 from app.models.session import Session
+from app.models.upload import Upload
 from app.models.user import User
 from app.services.workspace import Workspace
 
 OWNED: tuple[tuple[type[Base], str], ...] = (
     (MediaFile, "owner_id"),
+    (Upload, "owner_id"),
     (DataExport, "user_id"),
     (Job, "owner_id"),
     (ApiKey, "user_id"),
@@ -47,6 +49,7 @@ async def give(sessions: Sessions, workspace: Workspace, user_id: uuid.UUID, wor
             [
                 JobEvent(job_id=job.id, state="queued", attempt=0, progress=0.0),
                 media(user_id, keys[0], thumbnail_key=keys[1], job_id=job.id),
+                Upload(owner_id=user_id, length=4, sha256=keys[0], expires_at=later),
                 DataExport(user_id=user_id, object_key=keys[2], job_id=job.id, expires_at=later),
                 ApiKey(user_id=user_id, name=words, prefix="hfk_", key_hash=keys[0], scopes=["jobs:read"]),
                 IdempotencyKey(

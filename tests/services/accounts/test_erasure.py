@@ -23,7 +23,7 @@ from tests.services.accounts.belongings import give, left, media
 from tests.services.accounts.conftest import MarkDeleted
 from tests.workers.waiting import until
 
-STEPS = 16
+STEPS = 18
 """Transactions of one erasure, counted by the test below."""
 
 

@@ -18,6 +18,12 @@ class MediaSettings(Group):
     max_upload_size: Annotated[Bytes, Env("MAX_UPLOAD_SIZE")] = Field(
         2 * 1024 * MIB, description="bytes of one uploaded file"
     )
+    quota: Annotated[int, Env("MEDIA_QUOTA")] = Field(
+        50 * 1024 * MIB, ge=0, description="bytes of all files of one account; 0 for no quota"
+    )
+    upload_expiry: Annotated[Seconds, Env("UPLOAD_EXPIRY")] = Field(
+        86400.0, description="seconds that an unfinished upload waits for its next byte"
+    )
     upload_dir: Annotated[Path | None, Env("UPLOAD_DIR")] = Field(
         None, description="a folder on the workspace's file system; WORKSPACE_ROOT/uploads where not set"
     )

@@ -264,7 +264,7 @@ async def test_without_its_commit_an_upload_has_neither_row_nor_job(
 GROWTH = 40 * 1024 * 1024
 
 
-@pytest.mark.parametrize("form", ["form", "raw"])
+@pytest.mark.parametrize("form", ["form", "raw", "tus"])
 async def test_an_upload_of_200_mb_never_lies_in_memory(settings: AppSettings, form: str) -> None:
     """Measured in a process of its own, whose memory nothing else has touched."""
     environment = {
