@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import AppSettings
-from app.core.database import Sessions
+from app.core.database import Sessions, transaction
 
 Report = Callable[[float, str | None], None]
 
@@ -85,6 +85,15 @@ class RunningJob:
             await session.connection(execution_options={"postgresql_readonly": True})
             yield session
             await session.rollback()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """A short transaction that commits at its end, whatever becomes of the job.
+
+        Two attempts may be here at the same time: write only what is safe to repeat.
+        """
+        async with transaction(self._sessions) as session:
+            yield session
 
     async def rollback(self) -> None:
         """Undo what ``session`` did; the runner calls it before it writes down a failure."""

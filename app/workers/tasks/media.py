@@ -5,20 +5,34 @@ import uuid
 from functools import partial
 from typing import Any, Final
 
+from celery import signals
 from pydantic import BaseModel, ConfigDict
 
+from app.core.config import AppSettings
+from app.core.config.groups import MediaSettings
 from app.services.jobs import JobFailed, RunningJob, job
 from app.services.media import intake, results
 from app.services.media.probe import UnreadableError
-from app.services.media.process import Bench, process
+from app.services.media.process import Bench, Outcome, process
 from app.services.media.strays import remove_strays
 from app.services.media.tools import ToolMissingError, find_tools
+from app.services.media.walls import missing_walls
 from app.services.schedules import Schedule, add_schedule
 from app.services.workspace import Workspace
 
 NOT_SET_UP: Final = "Media processing is not set up on this server."
 
+PREVIEW_SHARE: Final = 0.6
+"""Of the job's soft limit, what making the preview may take."""
+
 _log = logging.getLogger(__name__)
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def tell_missing_walls(**_kwargs: object) -> None:
+    """Say once a worker what the kernel does not do for it."""
+    if missing := missing_walls():
+        _log.warning("media_walls_missing", extra={"missing": list(missing)})
 
 
 class MediaArgs(BaseModel):
@@ -31,15 +45,20 @@ class MediaArgs(BaseModel):
 
 @job(intake.PROCESS, MediaArgs, queue="media")
 async def process_media(job: RunningJob, args: MediaArgs) -> dict[str, Any]:
-    """Probe an uploaded file and make its thumbnail."""
+    """Probe an uploaded file and make its thumbnail, poster, preview and waveform."""
     async with job.reading() as session:
         source = await results.source(session, args.media_id)
     if source is None:
         raise JobFailed("The file was deleted before it could be processed.", code="media_deleted")
-    media = job.settings.media
+    media = _in_time(job.settings)
     bench = Bench(Workspace.from_settings(job.settings), partial(find_tools, media), media)
+
+    async def save(made: Outcome) -> None:
+        async with job.writing() as session:
+            await results.save(session, args.media_id, made)
+
     try:
-        outcome = await process(bench, source.key, source.media_type, job.progress)
+        outcome = await process(bench, source.key, source.media_type, job.progress, save)
     except UnreadableError as error:
         raise JobFailed(str(error), code="media_unreadable") from error
     except ToolMissingError as error:
@@ -51,7 +70,17 @@ async def process_media(job: RunningJob, args: MediaArgs) -> dict[str, Any]:
         "media_id": str(args.media_id),
         "kind": outcome.probe.kind,
         "thumbnail": outcome.thumbnail_key is not None,
+        "poster": outcome.poster_key is not None,
+        "preview": outcome.preview_type,
+        "waveform": outcome.waveform_key is not None,
     }
+
+
+def _in_time(settings: AppSettings) -> MediaSettings:
+    """The settings, with a preview that leaves time for the rest of the job."""
+    longest = settings.celery.soft_time_limit * PREVIEW_SHARE
+    media = settings.media
+    return media.model_copy(update={"preview_timeout": min(media.preview_timeout, longest)})
 
 
 class SweepArgs(BaseModel):

@@ -26,7 +26,7 @@ from app.services.media.run import (
 from app.services.media.tools import ToolMissingError
 
 MIB = 1024 * 1024
-LIMITS = Limits(seconds=30, memory=512 * MIB, output=MIB)
+LIMITS = Limits(seconds=30, memory=512 * MIB, output=MIB, processes=True)
 SHELL = Path("/bin/sh")
 
 # Only Linux before 5.13, or one built without it, lacks this.
@@ -112,7 +112,7 @@ async def test_too_much_output_ends_it(folder: Path, source: Path) -> None:
 
 
 async def test_too_much_time_ends_it_with_all_its_children(folder: Path, source: Path) -> None:
-    limits = Limits(seconds=1, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=1, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     with pytest.raises(ToolLimitError, match="longer than 1 seconds"):
         await shell('sleep 600 & echo $! > "$HOME/child"; wait', folder, source, limits)
     await gone(int((folder / "child").read_text()))
@@ -120,7 +120,7 @@ async def test_too_much_time_ends_it_with_all_its_children(folder: Path, source:
 
 async def test_too_much_processor_time_ends_it(folder: Path, source: Path) -> None:
     # Two seconds of two threads; the wall clock would end it with other words.
-    limits = Limits(seconds=1.9, memory=512 * MIB, output=MIB)
+    limits = Limits(seconds=1.9, memory=512 * MIB, output=MIB, processes=True)
     with pytest.raises(ToolFailedError):
         await shell("while :; do :; done & while :; do :; done & while :; do :; done", folder, source, limits)
 
@@ -151,7 +151,7 @@ async def python(code: str, folder: Path, source: Path, limits: Limits = LIMITS)
 async def test_it_may_write_no_file_beyond_its_limit(folder: Path, source: Path) -> None:
     with pytest.raises(ToolFailedError, match="too large"):
         await shell('echo x > "$HOME/file"', folder, source)
-    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     await shell('echo x > "$HOME/file"', folder, source, limits)
     assert (folder / "file").read_text() == "x\n"
 
@@ -207,7 +207,7 @@ async def test_it_reads_no_file_but_its_source(folder: Path, source: Path, tmp_p
 
 @confined
 async def test_it_writes_nowhere_but_in_its_folder(folder: Path, source: Path, tmp_path: Path) -> None:
-    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     with pytest.raises(ToolFailedError, match="Permission denied"):
         await shell(f"echo x > {tmp_path}/elsewhere", folder, source, limits)
     with pytest.raises(ToolFailedError, match="Permission denied"):
@@ -228,7 +228,7 @@ async def test_it_reaches_no_server(folder: Path, source: Path) -> None:
 @asynccontextmanager
 async def running(folder: Path, source: Path) -> AsyncIterator[tuple["asyncio.Task[str]", int]]:
     """A tool that would run for ten minutes, with its process id."""
-    limits = Limits(seconds=600, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=600, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     task = asyncio.create_task(
         shell('echo $$ > "$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; sleep 600', folder, source, limits)
     )

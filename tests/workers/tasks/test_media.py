@@ -88,7 +88,14 @@ async def test_an_uploaded_video_becomes_a_probed_file_with_a_thumbnail(
     media_id = await upload(samples.data("clip.mp4", seconds=10))
     result = await run(settings, sessions, media_id)
     file = await row(sessions, media_id)
-    assert result == {"media_id": str(media_id), "kind": Kind.VIDEO, "thumbnail": True}
+    assert result == {
+        "media_id": str(media_id),
+        "kind": Kind.VIDEO,
+        "thumbnail": True,
+        "poster": True,
+        "preview": "video/mp4",
+        "waveform": True,
+    }
     assert (file.kind, file.width, file.height) == ("video", 640, 360)
     assert file.duration == pytest.approx(10, abs=0.2)
     assert file.probe is not None
