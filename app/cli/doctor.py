@@ -254,9 +254,7 @@ def _walls() -> Finding:
         return Finding("media walls", "the kernel confines media tools (Landlock, seccomp)")
     # No fault: not every kernel can, and whitelists and limits hold without them.
     said = f"the kernel confines media tools without {' and '.join(missing)}"
-    return Finding(
-        "media walls", f"{said}: Linux 5.13 has both, where its container lets it"
-    )
+    return Finding("media walls", f"{said}: Linux 5.13 has both, where its container lets it")
 
 
 def _port(settings: AppSettings) -> Iterator[Finding]:

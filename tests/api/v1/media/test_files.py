@@ -208,7 +208,9 @@ async def test_a_thumbnail_that_is_not_there_yet_says_how_far_its_job_is(
     assert answer.json()["error"]["details"] == {"state": "uploaded", "job_state": "queued"}
 
 
-@pytest.mark.parametrize(("note", "words"), [(None, "no picture in it"), ("There is no thumbnail: x.", "no thumbnail: x.")])
+@pytest.mark.parametrize(
+    ("note", "words"), [(None, "no picture in it"), ("There is no thumbnail: x.", "no thumbnail: x.")]
+)
 async def test_a_file_that_has_no_thumbnail_says_why(
     client: httpx.AsyncClient, samples: Samples, sessions: Sessions, note: str | None, words: str
 ) -> None:
