@@ -30,7 +30,9 @@ def tools(stack: Stack) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["name"]):
         with suppress(psutil.Error):
-            if process.info["name"].startswith("ffmpeg") and process.cwd().startswith(str(stack.state.folder)):
+            if process.info["name"].startswith("ffmpeg") and process.cwd().startswith(
+                str(stack.state.folder)
+            ):
                 found.append(process)
     return found
 

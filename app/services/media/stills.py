@@ -131,7 +131,7 @@ def scaled(side: int, *, multiple: int = 1, options: str = "") -> str:
     width = f"if(gte(dar,1),{long_width},{long_height}*dar)"
     height = f"if(gte(dar,1),{long_width}/dar,{long_height})"
     if multiple > 1:
-        width, height = (f"trunc({length}/{multiple})*{multiple}" for length in (width, height))
+        width, height = (f"round({length}/{multiple})*{multiple}" for length in (width, height))
     return f"scale=w='max({multiple},{width})':h='max({multiple},{height})':flags=bicubic{options},setsar=1"
 
 
