@@ -7,7 +7,7 @@ The second only moves the index to the front, so that it plays before all of it 
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +96,8 @@ async def _encode(work: Work, ffmpeg: Path, options: list[str], hear: Progress) 
     """Why it had to stop before the end of the file, None where it did not."""
     settings = work.bench.settings
     limits = work.bench.limits(file_size=settings.preview_size, seconds=settings.preview_timeout)
+    # Decoder, filters and encoder each have threads of their own.
+    limits = replace(limits, threads=3 * THREADS)
     try:
         await run_tool(ffmpeg, options, folder=work.folder, reads=work.file, limits=limits, hear=hear)
     except ToolLimitError as error:

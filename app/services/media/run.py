@@ -82,7 +82,7 @@ class Limits:
 
     ``seconds`` of wall clock, ``memory`` in bytes of address space, ``output`` in bytes of standard output
     that is kept, ``file_size`` in bytes of any file that it writes (0: it may write none), ``processes``
-    whether it may start others.
+    whether it may start others, ``threads`` how many may be busy all the time.
     """
 
     seconds: float
@@ -90,6 +90,7 @@ class Limits:
     output: int
     file_size: int = 0
     processes: bool = False
+    threads: int = THREADS
 
 
 Hear = Callable[[bytes], Awaitable[object]]
@@ -166,7 +167,7 @@ def _launcher(program: Path, folder: Path, readable: Sequence[Path], limits: Lim
 
 def _cpu(limits: Limits) -> int:
     """Seconds of processor time of all its threads together; the wall clock ends what only waits."""
-    return max(1, int(limits.seconds) * THREADS)
+    return max(1, int(limits.seconds) * limits.threads)
 
 
 def _processor_seconds() -> float:

@@ -8,13 +8,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import psutil
 import pytest
 
-from app.services.media import launcher, run
+from app.services.media import launcher
 from app.services.media.run import (
     Limits,
     ToolFailedError,
@@ -28,6 +29,7 @@ from app.services.media.tools import ToolMissingError
 MIB = 1024 * 1024
 LIMITS = Limits(seconds=30, memory=512 * MIB, output=MIB, processes=True)
 SHELL = Path("/bin/sh")
+ZERO = Path("/dev/zero")
 
 # Only Linux before 5.13, or one built without it, lacks this.
 CONFINED = Path("/proc/sys/kernel").exists() and launcher.landlock_version() > 0
@@ -58,6 +60,21 @@ async def shell(script: str, folder: Path, source: Path, limits: Limits = LIMITS
 
 async def test_the_output_is_returned(folder: Path, source: Path) -> None:
     assert await shell('cat "$1"', folder, source) == "the source"
+
+
+async def test_output_that_is_handed_over_is_not_kept_and_has_no_limit(folder: Path, source: Path) -> None:
+    heard = 0
+
+    async def hear(chunk: bytes) -> None:
+        nonlocal heard
+        heard += len(chunk)
+
+    script = f"head -c {3 * MIB} /dev/zero"
+    with held_open(source) as reads:
+        done = await run_tool(
+            SHELL, ["-c", script], folder=folder, reads=reads, limits=LIMITS, libraries=[ZERO], hear=hear
+        )
+    assert (done, heard) == (b"", 3 * MIB)
 
 
 async def test_errors_are_told_in_the_tools_own_first_words(folder: Path, source: Path) -> None:
@@ -125,13 +142,10 @@ async def test_too_much_processor_time_ends_it(folder: Path, source: Path) -> No
         await shell("while :; do :; done & while :; do :; done & while :; do :; done", folder, source, limits)
 
 
-async def test_the_limit_of_processor_time_is_told_from_other_kills(
-    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_limit_of_processor_time_is_told_from_other_kills(folder: Path, source: Path) -> None:
     # One second, the least that can be set, so that the wall clock has no part in it.
-    monkeypatch.setattr(run, "THREADS", 0)
     with pytest.raises(ToolLimitError, match="processor time"):
-        await shell("while :; do :; done", folder, source)
+        await shell("while :; do :; done", folder, source, replace(LIMITS, threads=0))
 
 
 async def test_too_much_memory_ends_it(folder: Path, source: Path) -> None:
