@@ -3,7 +3,7 @@
 Started as a file of its own by ``python -I -S launcher.py LIMITS PROGRAM ARGUMENT...``: the standard library
 only, nothing of the application. LIMITS is a JSON object as ``run.py`` writes it. What the system does not
 offer (Landlock before Linux 5.13, seccomp on a processor that is not listed, all of Linux's own on macOS) is
-left out; the rest still holds. Called with the word ``walls`` it raises them and tells which ones stand.
+left out; the rest still holds. Called with ``walls CALLS`` it raises them and tells which ones stand.
 """
 
 import ctypes
@@ -48,92 +48,8 @@ RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1
 NETWORK_SINCE, TCP = 4, 3
 SCOPES_SINCE, SCOPES = 6, 3
 
-# include/uapi/linux/seccomp.h, filter.h and audit.h
+# include/uapi/linux/seccomp.h
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
-ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
-LOAD, IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
-MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Of a machine its column in the tables of numbers, and what the kernel calls it."""
-X32 = 0x40000000
-"""The other numbers of x86-64, which mean the same calls."""
-
-CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020000
-
-# Numbers on x86-64 and on arm64 (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h).
-REFUSED = {
-    # Connections of any kind, to the kernel too; io_uring makes them without these calls.
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    # Other processes: their memory, their files, their end, and getting out of the group that is killed.
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "kcmp": (312, 272),
-    "process_madvise": (440, 440),
-    "tkill": (200, 130),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "setsid": (112, 157),
-    "setpgid": (109, 154),
-    # Another view of the file system, and files that no path names.
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "mount_setattr": (442, 442),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "execveat": (322, 281),
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    "fanotify_init": (300, 262),
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "quotactl": (179, 60),
-    # Large parts of the kernel that are known for their holes.
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    # The machine itself.
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "acct": (163, 89),
-    "syslog": (103, 116),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "clock_adjtime": (305, 266),
-    "adjtimex": (159, 171),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "vhangup": (153, 58),
-    "personality": (135, 92),
-}
-LEGACY = {"iopl": 172, "ioperm": 173, "modify_ldt": 154}
-"""Of x86-64 alone, like the two that follow."""
-FORKS = {"fork": 57, "vfork": 58}
-CLONE, CLONE3, KILL, TGKILL, PRCTL = (56, 220), (435, 435), (62, 129), (234, 131), (157, 167)
 
 SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
 """What a dynamically linked tool loads itself from; no place of secrets or of other people's files."""
@@ -228,56 +144,23 @@ def allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
     os.close(descriptor)
 
 
-def filtered(machine: str, pid: int, processes: bool) -> bytes:
-    """The program by which the kernel judges each system call of the tool (seccomp, classic BPF).
+def refuse_calls(libc: ctypes.CDLL, steps: list[list[int | None]]) -> bool:
+    """Have each system call judged by a program, for good; ``no_new_privs`` must be set.
 
     Args:
-        machine: a name of ``MACHINES``.
-        pid: of the tool, which may send signals to itself alone.
-        processes: whether it may start others; threads it always may.
-    """
-    column, architecture = MACHINES[machine]
-    legacy = {**LEGACY, **({} if processes else FORKS)} if machine == "x86_64" else {}
-    refused = [*(numbers[column] for numbers in REFUSED.values()), *legacy.values()]
-    itself = [(LOAD, 0, 0, FIRST_ARGUMENT), (IF_EQUAL, 1, 0, pid), (RETURN, 0, 0, REFUSE)]
-    thread = [] if processes else [(IF_ANY_BIT, 1, 0, CLONE_THREAD), (RETURN, 0, 0, REFUSE)]
-    by_argument = {
-        CLONE: [
-            (LOAD, 0, 0, FIRST_ARGUMENT),
-            *((IF_ANY_BIT, 0, 1, CLONE_NAMESPACES), (RETURN, 0, 0, REFUSE)),
-            *thread,
-        ],
-        KILL: itself,
-        TGKILL: itself,
-        # What ends it with its worker, which it must not undo.
-        PRCTL: [(LOAD, 0, 0, FIRST_ARGUMENT), (IF_EQUAL, 0, 1, PR_SET_PDEATHSIG), (RETURN, 0, 0, REFUSE)],
-    }
-    steps = [
-        *((LOAD, 0, 0, ARCHITECTURE), (IF_EQUAL, 1, 0, architecture), (RETURN, 0, 0, REFUSE)),
-        (LOAD, 0, 0, NUMBER),
-        *([(IF_AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)] if machine == "x86_64" else []),
-        *(step for number in refused for step in ((IF_EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE))),
-        # Its flags lie in memory, which a filter cannot read; the C library then takes the older one.
-        *((IF_EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, UNKNOWN)),
-    ]
-    for numbers, judged in by_argument.items():
-        steps += [(IF_EQUAL, 0, len(judged) + 1, numbers[column]), *judged, (RETURN, 0, 0, ALLOW)]
-    return b"".join(struct.pack("=HBBI", *step) for step in [*steps, (RETURN, 0, 0, ALLOW)])
-
-
-def refuse_calls(libc: ctypes.CDLL, processes: bool) -> bool:
-    """Refuse the system calls that no media tool needs, for good; ``no_new_privs`` must be set.
+        libc: the C library.
+        steps: as ``system_calls.py`` writes them; None stands for this process. None of them, no wall.
 
     Returns:
         Whether the kernel does it (seccomp).
     """
-    machine = os.uname().machine
-    if machine not in MACHINES:
-        return False
-    program = filtered(machine, os.getpid(), processes)
+    pid = os.getpid()
+    program = b"".join(
+        struct.pack("=HBBI", *(pid if word is None else word for word in step)) for step in steps
+    )
     held = ctypes.create_string_buffer(program, len(program))
-    described = struct.pack("HP", len(program) // 8, ctypes.addressof(held))
-    return int(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described)) == 0
+    described = struct.pack("HP", len(steps), ctypes.addressof(held))
+    return bool(steps) and int(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described)) == 0
 
 
 def raise_walls(program: str, limits: dict[str, Any]) -> dict[str, bool]:
@@ -287,20 +170,20 @@ def raise_walls(program: str, limits: dict[str, Any]) -> dict[str, bool]:
     confined = confine(libc, program, limits["readable"], limits["writable"])
     die_with_parent(libc, limits["parent"])
     # The last one: it forbids some of what the others are raised with.
-    return {"landlock": confined, "seccomp": refuse_calls(libc, limits["processes"])}
+    return {"landlock": confined, "seccomp": refuse_calls(libc, limits["calls"])}
 
 
-def tell_walls() -> None:
+def tell_walls(calls: list[list[int | None]]) -> None:
     """Try them, and write one line of JSON."""
-    nothing = {"readable": [], "writable": [], "parent": os.getppid(), "processes": False}
+    nothing = {"readable": [], "writable": [], "parent": os.getppid(), "calls": calls}
     stand = raise_walls(sys.executable, nothing) if sys.platform == "linux" else {}
     sys.stdout.write(json.dumps({"landlock": False, "seccomp": False} | stand))
 
 
 def main(arguments: list[str]) -> None:
     """Confine, then exec. Does not return, but for the word ``walls``."""
-    if arguments == ["walls"]:
-        tell_walls()
+    if arguments[0] == "walls":
+        tell_walls(json.loads(arguments[1]))
         return
     limits, program, *rest = json.loads(arguments[0]), *arguments[1:]
     # Python ignores these two, and what is ignored stays so in the program that follows.

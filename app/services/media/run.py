@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from app.services.media.launcher import HINDERED, NOT_STARTED, PREFIX
+from app.services.media.system_calls import judging
 from app.services.media.tools import ToolMissingError
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -158,7 +159,7 @@ def _launcher(program: Path, folder: Path, readable: Sequence[Path], limits: Lim
         "cpu": _cpu(limits),
         "memory": limits.memory,
         "file_size": limits.file_size,
-        "processes": limits.processes,
+        "calls": judging(os.uname().machine, processes=limits.processes),
         "readable": [str(path) for path in readable],
         "writable": [str(folder)],
     }

@@ -41,7 +41,7 @@ def test_the_launcher_tells_of_a_system_that_has_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    launcher.main(["walls"])
+    launcher.main(["walls", "[]"])
     assert capsys.readouterr().out == '{"landlock": false, "seccomp": false}'
 
 
