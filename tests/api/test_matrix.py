@@ -172,9 +172,10 @@ async def owner_itself(_sessions: Sessions, _workspace: Workspace) -> uuid.UUID:
     return OWNER
 
 
-async def media_with_thumbnail(sessions: Sessions, workspace: Workspace) -> uuid.UUID:
+async def media_with_renditions(sessions: Sessions, workspace: Workspace) -> uuid.UUID:
     key = await stored(workspace)
-    facts = {"sha256": key, "thumbnail_key": key, "mime_type": "image/jpeg", "kind": "image"}
+    made = dict.fromkeys(("thumbnail_key", "poster_key", "preview_key", "waveform_key"), key)
+    facts = {"sha256": key, "mime_type": "image/jpeg", "kind": "image", "preview_type": "image/jpeg", **made}
     return await added(sessions, MediaFile(owner_id=OWNER, name="a.jpg", size=3, **facts))
 
 
@@ -207,7 +208,7 @@ def ended_job() -> Job:
 FACTORIES: dict[str, Things] = {
     # Ended: the stream of events of any other would not end by itself.
     "job_id": making(ended_job),
-    "media_id": media_with_thumbnail,
+    "media_id": media_with_renditions,
     "session_id": making(
         lambda: Session(user_id=OWNER, refresh_hash="0" * 64, last_used_at=func.now(), expires_at=soon())
     ),

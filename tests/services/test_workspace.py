@@ -277,6 +277,17 @@ def test_leftovers_of_dead_processes_are_removed_by_age(workspace: Workspace) ->
     assert files(workspace.root) == [workspace.uploads / "upload-new"]
 
 
+async def test_a_finished_file_is_kept_as_a_copy(workspace: Workspace, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.write_bytes(os.urandom(2 * CHUNK + 5))
+    stored = await workspace.keep_file(made)
+    assert stored.key == hashlib.sha256(made.read_bytes()).hexdigest()
+    assert workspace.path(stored.key).read_bytes() == made.read_bytes()
+    assert await workspace.keep_file(made) == stored
+    with pytest.raises(FileNotFoundError):
+        await workspace.keep_file(tmp_path / "none")
+
+
 def test_removing_what_is_gone_already_is_no_error(workspace: Workspace) -> None:
     assert not workspace.remove_aged("ab" * 32, 0)
 

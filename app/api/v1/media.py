@@ -19,6 +19,7 @@ from app.services.auth.scopes import Scope
 from app.services.media import files, intake
 from app.services.media.files import Download
 from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, boundary_of
+from app.services.media.renditions import Rendition
 from app.services.media.types import MEDIA_TYPES, Kind
 
 router = APIRouter(prefix="/media", tags=["media"], route_class=IdempotentRoute)
@@ -156,7 +157,75 @@ async def get_media_thumbnail(
     media_id: uuid.UUID,
 ) -> Response:
     """The file's thumbnail; 404 says why there is none (yet)."""
-    download = await files.thumbnail_of(session, workspace, media_id, owner_id=principal.user_id)
+    which = Rendition.THUMBNAIL
+    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
+    return _sent(request, download, disposition="inline")
+
+
+@router.head("/{media_id}/poster", include_in_schema=False, response_model=None)
+@router.get(
+    "/{media_id}/poster",
+    response_model=None,
+    response_class=Response,
+    responses=_file_responses("A JPEG, its longest side at most 1280 pixels.", "image/jpeg"),
+)
+async def get_media_poster(
+    request: Request,
+    session: ReadingDep,
+    principal: MediaReader,
+    workspace: WorkspaceDep,
+    media_id: uuid.UUID,
+) -> Response:
+    """A large frame of a video, or the cover of a song; 404 says why there is none (yet)."""
+    which = Rendition.POSTER
+    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
+    return _sent(request, download, disposition="inline")
+
+
+@router.head("/{media_id}/preview", include_in_schema=False, response_model=None)
+@router.get(
+    "/{media_id}/preview",
+    response_model=None,
+    response_class=Response,
+    responses=_file_responses(
+        "H.264 and AAC in MP4 of a video, AAC in MP4 of sound, a JPEG of a picture.",
+        *("video/mp4", "audio/mp4", "image/jpeg"),
+    ),
+)
+async def get_media_preview(
+    request: Request,
+    session: ReadingDep,
+    principal: MediaReader,
+    workspace: WorkspaceDep,
+    media_id: uuid.UUID,
+) -> Response:
+    """A light copy that every browser shows or plays, in ranges too; 404 says why there is none (yet)."""
+    which = Rendition.PREVIEW
+    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
+    return _sent(request, download, disposition="inline")
+
+
+@router.head("/{media_id}/waveform", include_in_schema=False, response_model=None)
+@router.get(
+    "/{media_id}/waveform",
+    response_model=None,
+    response_class=Response,
+    responses=_file_responses(
+        "JSON as BBC audiowaveform writes it (version 2): in `data` the lowest and the highest of each "
+        "`samples_per_pixel` samples, -128 to 127.",
+        "application/json",
+    ),
+)
+async def get_media_waveform(
+    request: Request,
+    session: ReadingDep,
+    principal: MediaReader,
+    workspace: WorkspaceDep,
+    media_id: uuid.UUID,
+) -> Response:
+    """The shape of the file's sound, as players draw it; 404 says why there is none (yet)."""
+    which = Rendition.WAVEFORM
+    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
     return _sent(request, download, disposition="inline")
 
 

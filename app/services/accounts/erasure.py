@@ -28,7 +28,7 @@ from app.models.user import User
 from app.services.auth import audit
 from app.services.auth.audit import Event
 from app.services.media.resumable.pruning import take_uploads
-from app.services.media.strays import remove_unreferenced
+from app.services.media.strays import FILE_REFERENCES, remove_unreferenced
 from app.services.workspace import Workspace
 
 STEP: Final = 100
@@ -129,7 +129,7 @@ async def _take_media(begin: Begin, workspace: Workspace, user_id: uuid.UUID) ->
 async def _take_some_media(session: AsyncSession, workspace: Workspace, user_id: uuid.UUID) -> int:
     wanted = select(MediaFile).where(MediaFile.owner_id == user_id).order_by(MediaFile.id).limit(STEP)
     files = (await session.scalars(wanted.with_for_update())).all()
-    keys = [(key, file.updated_at) for file in files for key in (file.sha256, file.thumbnail_key)]
+    keys = [(getattr(file, column.key), file.updated_at) for file in files for column in FILE_REFERENCES]
     await session.execute(delete(MediaFile).where(MediaFile.id.in_([file.id for file in files])))
     await remove_unreferenced(session, workspace, _latest(keys))
     return len(files)

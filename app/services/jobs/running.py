@@ -124,6 +124,15 @@ class RunningJob:
             yield session
             await session.rollback()
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """A short transaction that commits at its end, whatever becomes of the job.
+
+        Two attempts may be here at the same time: write only what is safe to repeat.
+        """
+        async with transaction(self._sessions) as session:
+            yield session
+
     async def rollback(self) -> None:
         """Undo what ``session`` did; the runner calls it before it writes down a failure."""
         if self._session is not None:

@@ -16,7 +16,8 @@ from app.exceptions.base import (
 )
 from app.models.media_file import MediaFile, MediaState
 from app.schemas.media import MediaFileDetail, MediaFileSummary
-from app.services.media import states, thumbnail
+from app.services.media import renditions, states
+from app.services.media.renditions import NONE_DUE, Rendition
 from app.services.media.types import Kind
 from app.services.workspace import Workspace
 
@@ -76,22 +77,29 @@ async def content(
     return await download(workspace, file.sha256, file.mime_type, file.name)
 
 
-async def thumbnail_of(
-    session: AsyncSession, workspace: Workspace, media_id: uuid.UUID, *, owner_id: uuid.UUID
+async def rendition(
+    session: AsyncSession,
+    workspace: Workspace,
+    media_id: uuid.UUID,
+    which: Rendition,
+    *,
+    owner_id: uuid.UUID,
 ) -> Download:
-    """The file's thumbnail, a JPEG.
+    """What was made of the file.
 
     Raises:
-        NotFoundException: there is no such file, or no thumbnail (yet); the message says why.
+        NotFoundException: there is no such file, or no such rendition (yet); the message says why.
         ServiceUnavailableException: the workspace does not have it now.
     """
     file = await _own(session, media_id, owner_id)
-    if file.thumbnail_key is None:
+    key = getattr(file, f"{which}_key")
+    if key is None:
         raise NotFoundException(
-            states.why_no_thumbnail(file),
+            states.why_missing(file, which, otherwise=NONE_DUE[which]),
             details={"state": states.of(file), "job_state": file.job.state if file.job else None},
         )
-    return await download(workspace, file.thumbnail_key, thumbnail.MIME, f"{Path(file.name).stem}.jpg")
+    mime = renditions.mime_of(which, file.preview_type)
+    return await download(workspace, key, mime, f"{Path(file.name).stem}{renditions.EXTENSIONS[mime]}")
 
 
 async def download(workspace: Workspace, key: str, mime_type: str, name: str) -> Download:
@@ -123,12 +131,13 @@ async def _own(session: AsyncSession, media_id: uuid.UUID, owner_id: uuid.UUID) 
 
 
 def _facts(file: MediaFile) -> dict[str, object]:
-    derived = {"state", "error", "has_thumbnail"}
+    made = {f"has_{which}": getattr(file, f"{which}_key") is not None for which in Rendition}
+    derived = {"state", "error", *made}
     copied = {name: getattr(file, name) for name in MediaFileSummary.model_fields if name not in derived}
     return copied | {
         "state": states.of(file),
         "error": states.error_of(file),
-        "has_thumbnail": file.thumbnail_key is not None,
+        **made,
     }
 
 

@@ -21,7 +21,7 @@ from app.services.workspace import Stored, Workspace
 from app.services.workspace.incoming import HEAD
 
 PROCESS: Final = "media.process"
-"""The name of the job that probes a file and makes its thumbnail."""
+"""The name of the job that probes a file and makes its renditions."""
 
 
 class Upload(Protocol):

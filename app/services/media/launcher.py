@@ -2,7 +2,8 @@
 
 Started as a file of its own by ``python -I -S launcher.py LIMITS PROGRAM ARGUMENT...``: the standard library
 only, nothing of the application. LIMITS is a JSON object as ``run.py`` writes it. What the system does not
-offer (Landlock before Linux 5.13, all of Linux's own on macOS) is left out; the rest still holds.
+offer (Landlock before Linux 5.13, seccomp on a processor that is not listed, all of Linux's own on macOS) is
+left out; the rest still holds. Called with ``walls CALLS`` it raises them and tells which ones stand.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 HINDERED = 125
 """Exit code where the system was in the way, which another attempt may not meet."""
@@ -46,6 +47,9 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 NETWORK_SINCE, TCP = 4, 3
 SCOPES_SINCE, SCOPES = 6, 3
+
+# include/uapi/linux/seccomp.h
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 
 SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
 """What a dynamically linked tool loads itself from; no place of secrets or of other people's files."""
@@ -140,8 +144,47 @@ def allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
     os.close(descriptor)
 
 
+def refuse_calls(libc: ctypes.CDLL, steps: list[list[int | None]]) -> bool:
+    """Have each system call judged by a program, for good; ``no_new_privs`` must be set.
+
+    Args:
+        libc: the C library.
+        steps: as ``system_calls.py`` writes them; None stands for this process. None of them, no wall.
+
+    Returns:
+        Whether the kernel does it (seccomp).
+    """
+    pid = os.getpid()
+    program = b"".join(
+        struct.pack("=HBBI", *(pid if word is None else word for word in step)) for step in steps
+    )
+    held = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("HP", len(steps), ctypes.addressof(held))
+    return bool(steps) and int(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described)) == 0
+
+
+def raise_walls(program: str, limits: dict[str, Any]) -> dict[str, bool]:
+    """Everything of Linux's own; which of it stands."""
+    libc = load_libc()
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    confined = confine(libc, program, limits["readable"], limits["writable"])
+    die_with_parent(libc, limits["parent"])
+    # The last one: it forbids some of what the others are raised with.
+    return {"landlock": confined, "seccomp": refuse_calls(libc, limits["calls"])}
+
+
+def tell_walls(calls: list[list[int | None]]) -> None:
+    """Try them, and write one line of JSON."""
+    nothing = {"readable": [], "writable": [], "parent": os.getppid(), "calls": calls}
+    stand = raise_walls(sys.executable, nothing) if sys.platform == "linux" else {}
+    sys.stdout.write(json.dumps({"landlock": False, "seccomp": False} | stand))
+
+
 def main(arguments: list[str]) -> None:
-    """Confine, then exec. Does not return."""
+    """Confine, then exec. Does not return, but for the word ``walls``."""
+    if arguments[0] == "walls":
+        tell_walls(json.loads(arguments[1]))
+        return
     limits, program, *rest = json.loads(arguments[0]), *arguments[1:]
     # Python ignores these two, and what is ignored stays so in the program that follows.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -151,10 +194,7 @@ def main(arguments: list[str]) -> None:
     os.nice(limits["nice"])
     limit(limits)
     if sys.platform == "linux":
-        libc = load_libc()
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        confine(libc, program, limits["readable"], limits["writable"])
-        die_with_parent(libc, limits["parent"])
+        raise_walls(program, limits)
     try:
         os.execv(program, [program, *rest])  # noqa: S606 - an absolute path and a list, without a shell
     except OSError as error:

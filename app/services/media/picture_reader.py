@@ -1,9 +1,10 @@
-"""Read one picture and draw it small.
+"""Read one picture and draw it twice, small and large.
 
 Started as a file of its own, behind the launcher's walls, by
-``python -I -S -B picture_reader.py LIBRARIES PATH FORMAT SIDE PIXELS``: the standard library and Pillow only,
-nothing of the application. It answers on its standard output with one line of JSON and, where that holds no
-``problem``, a JPEG behind it. A traceback is a fault of the installation, never of the picture.
+``python -I -S -B picture_reader.py LIBRARIES PATH FORMAT PIXELS SIDE LARGE_SIDE LARGE_PATH``: the standard
+library and Pillow only, nothing of the application. It answers on its standard output with one line of JSON
+and, where that holds no ``problem``, a JPEG behind it; a larger one goes to a file. A traceback is a fault of
+the installation, never of the picture.
 """
 
 import errno
@@ -70,31 +71,40 @@ def load_plugin(name: str) -> None:
         plugin.DEFAULT_MAX_THREADS = 2
 
 
-def read(path: str, name: str, side: int) -> tuple[dict[str, Any], bytes]:
-    """What is known of the picture, and its first frame as a JPEG of at most ``side`` pixels a side."""
+def read(path: str, name: str, side: int) -> tuple[dict[str, Any], Image.Image]:
+    """What is known of the picture, and its first frame, upright, of at most ``side`` pixels a side."""
     load_plugin(name)
     with Image.open(path, formats=[name]) as picture:
         facts: dict[str, Any] = {"format": picture.format, "mode": picture.mode}
         (width, height), held = picture.size, orientation(picture)
-        small = shrunk(picture, side)
+        drawn = shrunk(picture, side)
+        # What was small enough is not read yet.
+        drawn.load()
         # Told twice: of TIFF the tag is gone once it is read, of PNG it may stand behind the picture.
         turn = orientation(picture)
         if turn in TURNS:
-            small = small.transpose(TURNS[turn])
+            drawn = drawn.transpose(TURNS[turn])
         if turn >= 5:
             width, height = height, width
-        output = io.BytesIO()
-        drawn = on_white(small)
+        drawn = on_white(drawn)
         # Its comment would be written too, which may tell of people and places.
         drawn.info.clear()
-        drawn.save(output, "JPEG", quality=QUALITY)
         facts |= {
             "width": width,
             "height": height,
             "orientation": held if turn == 1 else turn,
             "frames": frames(picture),
         }
-    return facts, output.getvalue()
+    return facts, drawn
+
+
+def save(picture: Image.Image, side: int, large_path: str) -> bytes:
+    """Write the picture to a file, and return it as a JPEG of at most ``side`` pixels a side."""
+    picture.save(large_path, "JPEG", quality=QUALITY)
+    picture.thumbnail((side, side))
+    output = io.BytesIO()
+    picture.save(output, "JPEG", quality=QUALITY)
+    return output.getvalue()
 
 
 def orientation(picture: ImageFile.ImageFile) -> int:
@@ -163,13 +173,14 @@ def problem_of(error: BaseException) -> dict[str, str]:
 
 def main(arguments: list[str]) -> None:
     """Read the picture and answer."""
-    path, name, side, pixels = arguments
+    path, name, pixels, side, large_side, large_path = arguments
     Image.MAX_IMAGE_PIXELS = int(pixels)
     # Up to twice the limit is but a warning.
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     picture = b""
     try:
-        answer, picture = read(path, name, int(side))
+        answer, drawn = read(path, name, int(large_side))
+        picture = save(drawn, int(side), large_path)
     except Exception as error:  # noqa: BLE001 - decoders of hostile files raise anything
         answer = problem_of(error)
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + picture)

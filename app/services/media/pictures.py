@@ -1,4 +1,4 @@
-"""Pictures: read and drawn small by Pillow, in a process of its own behind the same walls as ffmpeg."""
+"""Pictures: read and drawn by Pillow, in a process of its own behind the same walls as ffmpeg."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from app.services.media.probe import Probe, UnreadableError
 from app.services.media.run import Limits, OpenFile, ToolFailedError, ToolHinderedError, run_tool
-from app.services.media.thumbnail import LONGEST_SIDE
+from app.services.media.stills import LARGE_NAME, PICTURE, SMALL, Stills
 from app.services.media.tools import ToolMissingError
 from app.services.media.types import Kind, MediaType
 
@@ -29,8 +29,6 @@ FORMATS: Final = {
 MAXIMUM_PIXELS: Final = 100_000_000
 """Pixels of one picture; a larger one is refused before memory is taken for it."""
 
-OUTPUT_LIMIT: Final = 4 * 1024 * 1024
-
 _FACTS: Final = ("mode", "width", "height", "orientation", "frames")
 
 
@@ -38,13 +36,15 @@ class NoDecoderError(Exception):
     """The Pillow at hand was built without what this type of picture needs."""
 
 
-async def read(file: OpenFile, media_type: MediaType, *, folder: Path, limits: Limits) -> tuple[Probe, bytes]:
-    """What a picture holds, and its thumbnail, a JPEG.
+async def read(
+    file: OpenFile, media_type: MediaType, *, folder: Path, limits: Limits
+) -> tuple[Probe, Stills]:
+    """What a picture holds, and its two JPEGs.
 
     Args:
         file: the picture.
         media_type: one of ``FORMATS``.
-        folder: the private folder of the reader.
+        folder: the private folder of the reader, where the large JPEG will be.
         limits: of the reader.
 
     Raises:
@@ -55,7 +55,9 @@ async def read(file: OpenFile, media_type: MediaType, *, folder: Path, limits: L
         ToolHinderedError: the system was in the way.
     """
     program, libraries = _interpreter(), _libraries()
-    options = [str(file.path), FORMATS[media_type.mime], str(LONGEST_SIDE), str(MAXIMUM_PIXELS)]
+    read_as = [str(file.path), FORMATS[media_type.mime], str(MAXIMUM_PIXELS)]
+    large = folder / LARGE_NAME
+    options = [*read_as, str(SMALL), str(PICTURE), str(large)]
     try:
         output = await run_tool(
             program,
@@ -68,7 +70,7 @@ async def read(file: OpenFile, media_type: MediaType, *, folder: Path, limits: L
     except ToolFailedError as error:
         raise _fault(error) from error
     line, _, picture = output.partition(b"\n")
-    return _probe(json.loads(line)), picture
+    return _probe(json.loads(line)), Stills(picture, large)
 
 
 def _fault(error: ToolFailedError) -> Exception:

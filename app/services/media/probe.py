@@ -47,7 +47,8 @@ class Probe:
     """What a file holds.
 
     ``width`` and ``height`` in pixels as it is shown, turned by its orientation; ``duration`` in seconds;
-    ``picture`` the number of the stream that a thumbnail can be made of; ``facts`` is JSON.
+    ``picture`` the number of the stream that a thumbnail can be made of, ``sound`` of the one to listen to;
+    ``facts`` is JSON.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Probe:
     duration: float | None
     picture: int | None
     facts: dict[str, Any]
+    sound: int | None = None
 
 
 def input_options(media_type: MediaType) -> list[str]:
@@ -106,6 +108,7 @@ def parse(output: bytes, media_type: MediaType, head: bytes) -> Probe:
         duration=None if kind is Kind.IMAGE else _duration(container, streams),
         picture=int(shown[0]["index"]) if shown else None,
         facts=facts,
+        sound=None if kind is Kind.IMAGE else next((int(s["index"]) for s in streams if _is_sound(s)), None),
     )
 
 

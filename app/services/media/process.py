@@ -1,46 +1,34 @@
-"""From a stored file to what is known of it: Pillow for pictures, ffprobe and ffmpeg for all else."""
+"""From a stored file to what is known and made of it: Pillow for pictures, ffprobe and ffmpeg for all else.
 
-import errno
+What takes long comes last, so that an attempt that something ended has little to do again.
+"""
+
 import hashlib
-import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
 
-from app.core.config.groups import MediaSettings
-from app.services.media import pictures, thumbnail
+from app.services.media import pictures, preview, stills, waveform
 from app.services.media import probe as probing
 from app.services.media.probe import Probe, UnreadableError
-from app.services.media.run import (
-    Limits,
-    OpenFile,
-    ToolFailedError,
-    ToolHinderedError,
-    ToolLimitError,
-    held_open,
-    run_tool,
-)
+from app.services.media.run import OpenFile, ToolFailedError, held_open, run_tool
+from app.services.media.stills import Stills
 from app.services.media.tools import MediaTools
 from app.services.media.types import Kind, MediaType
-from app.services.workspace import Workspace
+from app.services.media.work import Bench, Report, Work, judged, part_of
 from app.services.workspace.incoming import HEAD
 
-Report = Callable[[float, str], Awaitable[object]]
+__all__ = ["Bench", "Outcome", "Report", "Save", "StoredFileError", "process"]
 
-_EMPTY: Final = b""
-
-_SHUT: Final = tuple(
-    os.strerror(number)
-    for number in (errno.EACCES, errno.ENOENT, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ESTALE)
-)
-"""Last words of a tool that the system let read nothing."""
-
-Made = tuple[Probe, bytes, str | None]
-"""What a file holds, its thumbnail (empty: none), and why there is none where one was due."""
+PROBE: Final = 0.02
+STILLS: Final = 0.04
+WAVEFORM: Final = 0.08
+PREVIEW: Final = 0.2
+END: Final = 0.98
+"""Shares of the whole at which the steps begin."""
 
 
 class StoredFileError(Exception):
@@ -49,40 +37,38 @@ class StoredFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What processing found and made.
+    """What processing found and made: objects by their keys.
 
-    ``thumbnail_key`` is the object of the thumbnail; ``note`` says why there is none where one was due.
+    ``notes`` say, a sentence each, what is missing where it was due, and why.
     """
 
     probe: Probe
-    thumbnail_key: str | None
-    note: str | None
+    thumbnail_key: str | None = None
+    poster_key: str | None = None
+    preview_key: str | None = None
+    preview_type: str | None = None
+    waveform_key: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def with_note(self, note: str | None) -> "Outcome":
+        """The same with one more note, where there is one."""
+        return replace(self, notes=(*self.notes, note)) if note else self
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What processing needs of its surroundings.
-
-    ``find_tools`` finds ffmpeg and ffprobe; most pictures need neither.
-    """
-
-    workspace: Workspace
-    find_tools: Callable[[], MediaTools]
-    settings: MediaSettings
-
-    def limits(self, output: int) -> Limits:
-        """The limits of one run of a tool that may answer with this many bytes."""
-        return Limits(seconds=self.settings.tool_timeout, memory=self.settings.tool_memory, output=output)
+Save = Callable[[Outcome], Awaitable[object]]
 
 
-async def process(bench: Bench, key: str, media_type: MediaType, report: Report) -> Outcome:
-    """Probe a stored file and make its thumbnail. Running it again gives the same.
+async def process(
+    bench: Bench, key: str, media_type: MediaType, report: Report, save: Save | None = None
+) -> Outcome:
+    """Probe a stored file and make its renditions. Running it again gives the same.
 
     Args:
         bench: workspace, tools and limits.
         key: the object.
         media_type: what its first bytes said.
-        report: is told how far it is (0 to 1) and what comes next.
+        report: is told how far it is (0 to 1) and what it does.
+        save: is given what there is already, before the step that takes long.
 
     Raises:
         UnreadableError: the file is broken or hostile; the message is for its owner.
@@ -95,45 +81,43 @@ async def process(bench: Bench, key: str, media_type: MediaType, report: Report)
     # Absolute, for the tools work in a folder of their own.
     path = bench.workspace.path(key).absolute()
     with held_open(path) as file, bench.workspace.work_folder() as folder:
-        await report(0.1, "probe")
+        await report(PROBE, "probe")
         work = Work(bench, file, media_type, folder.absolute())
         try:
-            found, picture, note = await _made(work, report)
+            return await _picture(work) or await _made(work, report, save)
         except UnreadableError:
             await anyio.to_thread.run_sync(_require_intact, file, key, abandon_on_cancel=True)
             raise
-        stored = await bench.workspace.keep(picture) if picture else None
-    return Outcome(found, stored.key if stored else None, note)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One file on the bench: held open, what its first bytes said, and the folder to work in."""
+async def _picture(work: Work) -> Outcome | None:
+    """By the one reader of its type, None where the tools must do it."""
+    if work.media_type.mime not in pictures.FORMATS:
+        return None
+    limits = work.bench.limits(stills.OUTPUT_LIMIT, file_size=stills.LARGE_LIMIT)
+    try:
+        found, drawn = await pictures.read(work.file, work.media_type, folder=work.folder, limits=limits)
+    except pictures.NoDecoderError:
+        return None
+    except ToolFailedError as error:
+        raise judged(work, error) from error
+    return await _with_stills(work, Outcome(found), drawn)
 
-    bench: Bench
-    file: OpenFile
-    media_type: MediaType
-    folder: Path
 
-
-async def _made(work: Work, report: Report) -> Made:
-    """By the one reader of its type, or by the tools, which know many."""
-    if work.media_type.mime in pictures.FORMATS:
-        limits = work.bench.limits(pictures.OUTPUT_LIMIT)
-        try:
-            found, picture = await pictures.read(
-                work.file, work.media_type, folder=work.folder, limits=limits
-            )
-        except pictures.NoDecoderError:
-            pass
-        except ToolFailedError as error:
-            raise _judged(work, error) from error
-        else:
-            return found, picture, None
+async def _made(work: Work, report: Report, save: Save | None) -> Outcome:
     tools = work.bench.find_tools()
     found = await _probe(work, tools.ffprobe)
-    await report(0.5, "thumbnail")
-    return found, *await _thumbnail(work, tools.ffmpeg, found)
+    await report(STILLS, "thumbnail")
+    outcome = await _with_stills(work, Outcome(found), await stills.make(work, tools.ffmpeg, found))
+    if found.kind is Kind.IMAGE:
+        return outcome
+    outcome = await _with_waveform(work, tools, outcome, report)
+    if save is not None:
+        await save(outcome)
+    if found.kind is Kind.VIDEO and outcome.thumbnail_key is None:
+        # The note of the thumbnail says it.
+        return outcome
+    return await _with_preview(work, tools, outcome, report)
 
 
 async def _probe(work: Work, ffprobe: Path) -> Probe:
@@ -143,46 +127,39 @@ async def _probe(work: Work, ffprobe: Path) -> Probe:
     try:
         output = await run_tool(ffprobe, options, folder=work.folder, reads=work.file, limits=limits)
     except ToolFailedError as error:
-        raise _judged(work, error) from error
+        raise judged(work, error) from error
     return probing.parse(output, work.media_type, head)
 
 
-async def _thumbnail(work: Work, ffmpeg: Path, probe: Probe) -> tuple[bytes, str | None]:
-    if probe.picture is None:
-        return _EMPTY, None
-    limits = work.bench.limits(thumbnail.OUTPUT_LIMIT)
-    run = partial(run_tool, ffmpeg, folder=work.folder, reads=work.file, limits=limits)
-    failure = ToolFailedError("no frame was found")
-    for at in thumbnail.positions(probe):
-        try:
-            if picture := await run(thumbnail.arguments(work.file.path, work.media_type, probe, at=at)):
-                return picture, None
-        except ToolLimitError as error:
-            failure = error
-            break
-        except ToolFailedError as error:
-            failure = error
-    if thumbnail.missing_decoder(failure):
-        return _EMPTY, "The installed ffmpeg cannot decode this kind of picture."
-    judged = _judged(work, failure)
-    if probe.kind is Kind.AUDIO and isinstance(judged, UnreadableError):
-        return _EMPTY, "The cover picture cannot be read."
-    raise judged from failure
+async def _with_stills(work: Work, outcome: Outcome, drawn: Stills) -> Outcome:
+    workspace = work.bench.workspace
+    outcome = outcome.with_note(drawn.note)
+    if not drawn.small or drawn.large is None:
+        return outcome
+    small, large = await workspace.keep(drawn.small), await workspace.keep_file(drawn.large)
+    if outcome.probe.kind is Kind.IMAGE:
+        return replace(outcome, thumbnail_key=small.key, preview_key=large.key, preview_type=stills.MIME)
+    return replace(outcome, thumbnail_key=small.key, poster_key=large.key)
 
 
-def _judged(work: Work, error: ToolFailedError) -> UnreadableError | ToolHinderedError:
-    """Whether it is the file's fault that a tool failed; what it is not may go well next time."""
-    if str(error).endswith(_SHUT):
-        return ToolHinderedError(str(error))
-    return UnreadableError(_reason(work, error))
+async def _with_waveform(work: Work, tools: MediaTools, outcome: Outcome, report: Report) -> Outcome:
+    tell = part_of(report, WAVEFORM, PREVIEW, "waveform")
+    document, note = await waveform.make(work, tools.ffmpeg, outcome.probe, tell)
+    if not document:
+        return outcome.with_note(note)
+    return replace(outcome, waveform_key=(await work.bench.workspace.keep(document)).key)
 
 
-def _reason(work: Work, error: ToolFailedError) -> str:
-    if isinstance(error, ToolLimitError):
-        return f"Reading the file was given up: {error}."
-    path = str(work.file.path)
-    said = str(error).replace(f"file:{path}", "the file").replace(path, "the file")[:300]
-    return f"The file cannot be read as {work.media_type.mime}; it is damaged or not what it seems ({said})."
+async def _with_preview(work: Work, tools: MediaTools, outcome: Outcome, report: Report) -> Outcome:
+    tell = part_of(report, PREVIEW, END, "preview")
+    await tell(0.0)
+    made = await preview.make(work, tools.ffmpeg, outcome.probe, tell)
+    outcome = outcome.with_note(made.note)
+    if made.path is None:
+        return outcome
+    await report(END, "storage")
+    stored = await work.bench.workspace.keep_file(made.path)
+    return replace(outcome, preview_key=stored.key, preview_type=preview.MIMES[outcome.probe.kind])
 
 
 def _head(path: Path) -> bytes:

@@ -2,13 +2,17 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.media_file import MediaFile
 from app.services.media.process import Outcome
 from app.services.media.types import MEDIA_TYPES, MediaType
+
+RENDITIONS: Final = ("thumbnail_key", "poster_key", "preview_key", "preview_type", "waveform_key")
+"""Columns of a file, which an outcome has too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,13 @@ async def source(session: AsyncSession, media_id: uuid.UUID) -> Source | None:
     return Source(row.sha256, MEDIA_TYPES[row.mime_type]) if row else None
 
 
+async def save(session: AsyncSession, media_id: uuid.UUID, outcome: Outcome) -> None:
+    """Let a file that is still being processed show what there is of it; doing it again changes nothing."""
+    # An attempt that lost its job takes nothing back of what another has finished.
+    unfinished = update(MediaFile).where(MediaFile.id == media_id, MediaFile.probe.is_(None))
+    await session.execute(unfinished.values(**_renditions(outcome)))
+
+
 async def record(session: AsyncSession, media_id: uuid.UUID, outcome: Outcome) -> None:
     """Write down what processing found; doing it again changes nothing."""
     file = await session.get(MediaFile, media_id)
@@ -34,5 +45,11 @@ async def record(session: AsyncSession, media_id: uuid.UUID, outcome: Outcome) -
     probe = outcome.probe
     file.probe, file.kind = probe.facts, probe.kind
     file.width, file.height, file.duration = probe.width, probe.height, probe.duration
-    file.thumbnail_key, file.note = outcome.thumbnail_key, outcome.note
+    for name, value in _renditions(outcome).items():
+        setattr(file, name, value)
+    file.note = "\n".join(outcome.notes) or None
     await session.flush()
+
+
+def _renditions(outcome: Outcome) -> dict[str, str | None]:
+    return {name: getattr(outcome, name) for name in RENDITIONS}

@@ -8,13 +8,14 @@ import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from app.services.media.launcher import HINDERED, NOT_STARTED, PREFIX
+from app.services.media.system_calls import judging
 from app.services.media.tools import ToolMissingError
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -44,7 +45,7 @@ class ToolFailedError(Exception):
 
 
 class ToolLimitError(ToolFailedError):
-    """The tool went over a limit of time or output and was killed."""
+    """The tool went over a limit of time, output or file size and was killed."""
 
 
 class ToolHinderedError(Exception):
@@ -80,14 +81,20 @@ def held_open(path: Path) -> Iterator[OpenFile]:
 class Limits:
     """What one run of a tool may use.
 
-    ``seconds`` of wall clock, ``memory`` in bytes of address space, ``output`` in bytes of standard output,
-    ``file_size`` in bytes of any file that it writes (0: it may write none).
+    ``seconds`` of wall clock, ``memory`` in bytes of address space, ``output`` in bytes of standard output
+    that is kept, ``file_size`` in bytes of any file that it writes (0: it may write none), ``processes``
+    whether it may start others, ``threads`` how many may be busy all the time.
     """
 
     seconds: float
     memory: int
     output: int
     file_size: int = 0
+    processes: bool = False
+    threads: int = THREADS
+
+
+Hear = Callable[[bytes], Awaitable[object]]
 
 
 async def run_tool(
@@ -98,6 +105,7 @@ async def run_tool(
     reads: OpenFile,
     limits: Limits,
     libraries: Sequence[Path] = (),
+    hear: Hear | None = None,
 ) -> bytes:
     """Run a tool in a process group of its own and return its standard output.
 
@@ -108,6 +116,7 @@ async def run_tool(
         reads: the one file of ours that it may read, which it inherits.
         limits: over which it is killed.
         libraries: files and folders of its own that it may read too.
+        hear: given its output as it comes, of which none is kept then.
 
     Raises:
         ToolFailedError: it ended with an error.
@@ -130,7 +139,7 @@ async def run_tool(
     )
     try:
         async with asyncio.timeout(limits.seconds):
-            output, errors = await _communicate(process, limits.output)
+            output, errors = await _communicate(process, limits.output, hear)
             code = await process.wait()
     except TimeoutError as error:
         raise ToolLimitError(f"it took longer than {limits.seconds:g} seconds") from error
@@ -150,6 +159,7 @@ def _launcher(program: Path, folder: Path, readable: Sequence[Path], limits: Lim
         "cpu": _cpu(limits),
         "memory": limits.memory,
         "file_size": limits.file_size,
+        "calls": judging(os.uname().machine, processes=limits.processes),
         "readable": [str(path) for path in readable],
         "writable": [str(folder)],
     }
@@ -158,7 +168,7 @@ def _launcher(program: Path, folder: Path, readable: Sequence[Path], limits: Lim
 
 def _cpu(limits: Limits) -> int:
     """Seconds of processor time of all its threads together; the wall clock ends what only waits."""
-    return max(1, int(limits.seconds) * THREADS)
+    return max(1, int(limits.seconds) * limits.threads)
 
 
 def _processor_seconds() -> float:
@@ -178,10 +188,11 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-async def _communicate(process: Process, limit: int) -> tuple[bytes, bytes]:
+async def _communicate(process: Process, limit: int, hear: Hear | None) -> tuple[bytes, bytes]:
     output, errors = bytearray(), bytearray()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_take_output(process, output, limit))
+        taking = _hand_over(process, hear) if hear else _take_output(process, output, limit)
+        group.create_task(taking)
         group.create_task(_take_errors(process, errors))
     if len(output) > limit:
         raise ToolLimitError(f"it wrote more than {limit} bytes")
@@ -197,6 +208,12 @@ async def _take_output(process: Process, output: bytearray, limit: int) -> None:
         output += chunk
         if len(output) > limit:
             _kill(process)
+
+
+async def _hand_over(process: Process, hear: Hear) -> None:
+    assert process.stdout is not None  # noqa: S101 - it was asked for; this tells the type checker
+    while chunk := await process.stdout.read(_READ):
+        await hear(chunk)
 
 
 async def _take_errors(process: Process, errors: bytearray) -> None:
@@ -220,10 +237,11 @@ async def _end(process: Process) -> None:
         await process.communicate()
 
 
-_ENDS: Final = {
+_OVER: Final = {
     -signal.SIGXCPU: "it used up its processor time",
     -signal.SIGXFSZ: "it wrote a file that is too large",
 }
+"""Ends at a limit that the kernel keeps."""
 
 _CRASHES: Final = frozenset(
     -number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP)
@@ -240,13 +258,15 @@ def _failure(program: Path, code: int, errors: bytes) -> Exception:
         return ToolHinderedError(f"{program} was hindered: {hindrance}")
     if code == NOT_STARTED and text.startswith(PREFIX):
         return ToolMissingError(f"{program} could not be started{text.removeprefix(PREFIX)}")
-    message = _ENDS.get(code) or (f"it crashed by signal {-code}" if code < 0 else _first_line(text))
+    if code in _OVER:
+        return ToolLimitError(_OVER[code], text)
+    message = f"it crashed by signal {-code}" if code < 0 else _first_line(text)
     return ToolFailedError(message or f"it ended with exit code {code}", text)
 
 
 def _hindrance(code: int, text: str) -> str | None:
     """What ended the tool, or kept it from its start, that is neither its own nor the file's."""
-    if code < 0 and code not in _ENDS and code not in _CRASHES:
+    if code < 0 and code not in _OVER and code not in _CRASHES:
         return f"signal {-code}"
     if code == HINDERED and text.startswith(PREFIX):
         return text

@@ -47,12 +47,19 @@ def error_of(file: MediaFile) -> str | None:
     return str(message) if message else "Processing failed."
 
 
-def why_no_thumbnail(file: MediaFile) -> str:
-    """What to tell somebody who asks for a thumbnail that is not there."""
+def why_missing(file: MediaFile, name: str, *, otherwise: str) -> str:
+    """What to tell somebody who asks for a rendition that is not there.
+
+    Args:
+        file: whose job is loaded.
+        name: of the rendition.
+        otherwise: why a file that was processed has none, where its notes do not speak of it.
+    """
     state = of(file)
     if state is MediaState.READY:
-        return f"This file has no thumbnail. {file.note or 'There is no picture in it.'}"
+        notes = [note for note in (file.note or "").split("\n") if name in note]
+        return f"This file has no {name}. {' '.join(notes) or otherwise}"
     if state is MediaState.FAILED:
-        return f"This file has no thumbnail. {error_of(file)}"
+        return f"This file has no {name}. {error_of(file)}"
     job_state = file.job.state if file.job else "unknown"
-    return f"The thumbnail is not there yet: its job is {job_state}. Try again shortly."
+    return f"The {name} is not there yet: its job is {job_state}. Try again shortly."

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import anyio.to_thread
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
@@ -18,6 +19,20 @@ from app.services.workspace import Workspace
 
 AGE: Final = 24 * 3600.0
 """Seconds after which a file without a row is a stray; far longer than any request or job lasts."""
+
+FILE_REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (
+    MediaFile.sha256,
+    MediaFile.thumbnail_key,
+    MediaFile.poster_key,
+    MediaFile.preview_key,
+    MediaFile.waveform_key,
+)
+REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (
+    *FILE_REFERENCES,
+    Upload.sha256,
+    DataExport.object_key,
+)
+"""Every column that speaks of an object."""
 
 _BATCH: Final = 500
 
@@ -80,7 +95,6 @@ def _remove(workspace: Workspace, keys: set[str], age: float) -> int:
 
 
 async def _known(session: AsyncSession, keys: set[str]) -> set[str]:
-    """Those of the keys that a file, a thumbnail, an upload on its way or an export has."""
-    columns = (MediaFile.sha256, MediaFile.thumbnail_key, Upload.sha256, DataExport.object_key)
-    found = await session.scalars(union(*(select(column).where(column.in_(keys)) for column in columns)))
+    """Those of the keys that a row speaks of."""
+    found = await session.scalars(union(*(select(column).where(column.in_(keys)) for column in REFERENCES)))
     return {key for key in found if key is not None}

@@ -37,6 +37,12 @@ DECODERS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What is met in videos and covers, and ffmpeg's decoders of it, any of which will do."""
 
+ENCODERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "H.264": ("libx264", "libopenh264"),
+    "AAC": ("libfdk_aac", "aac"),
+}
+"""What previews are made of, and ffmpeg's encoders of it, best first."""
+
 _ANSWER_SECONDS: Final = 20.0
 
 
@@ -67,23 +73,49 @@ def find_tools(media: MediaSettings, environ: Mapping[str, str] | None = None) -
 
 
 def missing_decoders(tools: MediaTools) -> tuple[str, ...]:
-    """What this ffmpeg was built without: such files stay without a thumbnail.
+    """What this ffmpeg cannot read: such files stay without a thumbnail.
 
     Raises:
         ToolMissingError: it cannot be asked.
     """
-    command = [str(tools.ffmpeg), "-hide_banner", "-v", "error", "-decoders"]
+    known = _known(tools.ffmpeg, "-decoders")
+    return tuple(name for name, decoders in DECODERS.items() if not decoders & known)
+
+
+def missing_encoders(tools: MediaTools) -> tuple[str, ...]:
+    """What this ffmpeg cannot write: files stay without the previews that are made of it.
+
+    Raises:
+        ToolMissingError: it cannot be asked.
+    """
+    chosen = encoders(tools.ffmpeg)
+    return tuple(name for name in ENCODERS if name not in chosen)
+
+
+def encoders(ffmpeg: Path) -> dict[str, str]:
+    """Of each of ``ENCODERS`` the best that this ffmpeg has; none where it has none. Blocks.
+
+    Raises:
+        ToolMissingError: it cannot be asked.
+    """
+    known = _known(ffmpeg, "-encoders")
+    return {
+        name: best
+        for name, names in ENCODERS.items()
+        if (best := next((each for each in names if each in known), None))
+    }
+
+
+def _known(ffmpeg: Path, option: str) -> frozenset[str]:
+    command = [str(ffmpeg), "-hide_banner", "-v", "error", option]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_ANSWER_SECONDS
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ToolMissingError(
-            f"{tools.ffmpeg} does not answer: see what `ffmpeg -decoders` says."
-        ) from error
+        raise ToolMissingError(f"{ffmpeg} does not answer: see what `ffmpeg {option}` says.") from error
     rows = (line.split() for line in done.stdout.decode(errors="replace").splitlines())
-    known = {row[1] for row in rows if len(row) > 1}
-    return tuple(name for name, decoders in DECODERS.items() if not decoders & known)
+    return frozenset(row[1] for row in rows if len(row) > 1)
 
 
 def _find(name: str, chosen: str | None, *, variable: str, path: str) -> Path:

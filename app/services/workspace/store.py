@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Self
 
+import anyio
 import anyio.to_thread
 
 from app.core.config import AppSettings
 from app.services.workspace.durable import is_older, make_durable_folder, sync_folder
-from app.services.workspace.incoming import Incoming, Stored
+from app.services.workspace.incoming import CHUNK, Incoming, Stored
 from app.services.workspace.status import CAUSES, State, WorkspaceStatus, explained, storage_error
 
 
@@ -117,6 +118,20 @@ class Workspace:
         async with self.receive(limit=len(data), expected=len(data)) as incoming:
             await incoming.write(data)
             return await incoming.keep()
+
+    async def keep_file(self, path: Path) -> Stored:
+        """Store a copy of a finished file, such as one in a work folder, which may be on another disk.
+
+        Raises:
+            InsufficientStorageException: the workspace is missing, read-only or full.
+            OSError: the file cannot be read.
+        """
+        async with await anyio.open_file(path, "rb") as file:
+            size = (await anyio.Path(path).stat()).st_size
+            async with self.receive(limit=size, expected=size) as incoming:
+                while chunk := await file.read(CHUNK):
+                    await incoming.write(chunk)
+                return await incoming.keep()
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

@@ -5,21 +5,35 @@ import uuid
 from functools import partial
 from typing import Any, Final
 
+from celery import signals
 from pydantic import BaseModel, ConfigDict
 
+from app.core.config import AppSettings
+from app.core.config.groups import MediaSettings
 from app.services.jobs import JobFailed, RunningJob, job
 from app.services.media import intake, results
 from app.services.media.probe import UnreadableError
-from app.services.media.process import Bench, Report, process
+from app.services.media.process import Bench, Outcome, Report, process
 from app.services.media.resumable.pruning import remove_orphans
 from app.services.media.strays import AGE, remove_strays
 from app.services.media.tools import ToolMissingError, find_tools
+from app.services.media.walls import missing_walls
 from app.services.schedules import Schedule, add_schedule
 from app.services.workspace import Workspace
 
 NOT_SET_UP: Final = "Media processing is not set up on this server."
 
+PREVIEW_SHARE: Final = 0.6
+"""Of the job's soft limit, what making the preview may take."""
+
 _log = logging.getLogger(__name__)
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def tell_missing_walls(**_kwargs: object) -> None:
+    """Say once a worker what the kernel does not do for it."""
+    if missing := missing_walls():
+        _log.warning("media_walls_missing", extra={"missing": list(missing)})
 
 
 class MediaArgs(BaseModel):
@@ -32,29 +46,37 @@ class MediaArgs(BaseModel):
 
 @job(intake.PROCESS, MediaArgs, queue="media")
 async def process_media(job: RunningJob, args: MediaArgs) -> dict[str, Any]:
-    """Probe an uploaded file and make its thumbnail."""
+    """Probe an uploaded file and make its thumbnail, poster, preview and waveform."""
     async with job.reading() as session:
         source = await results.source(session, args.media_id)
     if source is None:
         raise JobFailed("The file was deleted before it could be processed.", code="media_deleted")
     await job.log(f"Reading the file as {source.media_type.mime}.")
-    media = job.settings.media
+    media = _in_time(job.settings)
     bench = Bench(Workspace.from_settings(job.settings), partial(find_tools, media), media)
+
+    async def save(made: Outcome) -> None:
+        async with job.writing() as session:
+            await results.save(session, args.media_id, made)
+
     try:
-        outcome = await process(bench, source.key, source.media_type, _telling(job))
+        outcome = await process(bench, source.key, source.media_type, _telling(job), save)
     except UnreadableError as error:
         raise JobFailed(str(error), code="media_unreadable") from error
     except ToolMissingError as error:
         # For the operator; its owner can do nothing with paths of the server.
         _log.error("media_tool_missing", extra={"error": str(error)})
         raise JobFailed(NOT_SET_UP, code="media_not_set_up") from error
-    if outcome.note:
-        await job.log(outcome.note, level="warning")
+    for note in outcome.notes:
+        await job.log(note, level="warning")
     await results.record(job.session, args.media_id, outcome)
     return {
         "media_id": str(args.media_id),
         "kind": outcome.probe.kind,
         "thumbnail": outcome.thumbnail_key is not None,
+        "poster": outcome.poster_key is not None,
+        "preview": outcome.preview_type,
+        "waveform": outcome.waveform_key is not None,
     }
 
 
@@ -69,6 +91,13 @@ def _telling(job: RunningJob) -> Report:
             await job.log(f"Step: {word}.")
 
     return report
+
+
+def _in_time(settings: AppSettings) -> MediaSettings:
+    """The settings, with a preview that leaves time for the rest of the job."""
+    longest = settings.celery.soft_time_limit * PREVIEW_SHARE
+    media = settings.media
+    return media.model_copy(update={"preview_timeout": min(media.preview_timeout, longest)})
 
 
 class SweepArgs(BaseModel):

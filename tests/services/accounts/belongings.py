@@ -36,10 +36,10 @@ def media(owner_id: uuid.UUID, key: str, **more: object) -> MediaFile:
 
 
 async def give(sessions: Sessions, workspace: Workspace, user_id: uuid.UUID, words: str) -> list[str]:
-    """Give an account its belongings; the keys of their objects: file, thumbnail, export."""
-    keys = [
-        (await workspace.keep(f"{words} {what}".encode())).key for what in ("file", "thumbnail", "export")
-    ]
+    """Give an account its belongings; the keys of their objects: file, thumbnail, export, renditions."""
+    kinds = ("file", "thumbnail", "export", "poster", "preview", "waveform")
+    keys = [(await workspace.keep(f"{words} {what}".encode())).key for what in kinds]
+    made = dict(zip(("poster_key", "preview_key", "waveform_key"), keys[3:], strict=True))
     later = datetime.now(UTC) + timedelta(days=1)
     async with transaction(sessions) as session:
         job = Job(owner_id=user_id, kind="test.nothing", queue="default", args={"of": words})
@@ -48,7 +48,7 @@ async def give(sessions: Sessions, workspace: Workspace, user_id: uuid.UUID, wor
         session.add_all(
             [
                 JobEvent(job_id=job.id, state="queued", attempt=0, progress=0.0),
-                media(user_id, keys[0], thumbnail_key=keys[1], job_id=job.id),
+                media(user_id, keys[0], thumbnail_key=keys[1], job_id=job.id, **made),
                 Upload(owner_id=user_id, length=4, sha256=keys[0], expires_at=later),
                 DataExport(user_id=user_id, object_key=keys[2], job_id=job.id, expires_at=later),
                 ApiKey(user_id=user_id, name=words, prefix="hfk_", key_hash=keys[0], scopes=["jobs:read"]),

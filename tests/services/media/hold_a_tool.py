@@ -11,7 +11,7 @@ SCRIPT = 'echo $$ > "$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; exec sleep 
 
 def main(folder: Path, source: Path) -> None:
     """Run it."""
-    limits = Limits(seconds=600, memory=512 * 2**20, output=1024, file_size=1024)
+    limits = Limits(seconds=600, memory=512 * 2**20, output=1024, file_size=1024, processes=True)
     with held_open(source) as reads:
         asyncio.run(run_tool(Path("/bin/sh"), ["-c", SCRIPT], folder=folder, reads=reads, limits=limits))
 

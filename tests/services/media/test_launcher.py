@@ -22,6 +22,7 @@ LIMITS: dict[str, Any] = {
     "cpu": 7,
     "memory": 2**30,
     "file_size": 0,
+    "calls": [[6, 0, 0, 0x7FFF0000]],
     "readable": ["/source"],
     "writable": ["/work"],
 }
@@ -35,7 +36,7 @@ class FakeLibrary:
         self.calls: list[tuple[Any, ...]] = []
         self._ruleset = ruleset
 
-    def prctl(self, *arguments: int) -> int:
+    def prctl(self, *arguments: Any) -> int:
         self.calls.append(("prctl", *arguments))
         return 0
 
@@ -188,7 +189,8 @@ def test_all_is_in_place_before_the_tool_starts(
     def replaced(program: str, arguments: list[str]) -> None:
         assert limits
         assert ("prctl", launcher.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) in library.calls
-        assert library.calls[-1] == ("prctl", launcher.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        assert ("prctl", launcher.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) in library.calls
+        assert library.calls[-1][:3] == ("prctl", launcher.PR_SET_SECCOMP, launcher.SECCOMP_MODE_FILTER)
         assert any(call[0] == launcher.LANDLOCK_RESTRICT_SELF for call in library.calls)
         raise Replaced(program, arguments)
 

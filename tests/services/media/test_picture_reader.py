@@ -23,7 +23,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, path: Path, data: bytes, name: str) 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     monkeypatch.setattr(AvifImagePlugin, "DEFAULT_MAX_THREADS", 0)
     with warnings.catch_warnings():
-        picture_reader.main([str(path), name, "100", "1000000"])
+        picture_reader.main([str(path), name, "1000000", "100", "200", str(path.with_name("large"))])
     line, _, picture = output.getvalue().partition(b"\n")
     return json.loads(line), picture
 
@@ -47,6 +47,8 @@ def test_the_answer_is_a_line_of_facts_and_a_jpeg(
     facts, picture = answer(monkeypatch, tmp_path / "picture", data, name)
     assert facts["format"] == name
     assert max(Image.open(io.BytesIO(picture)).size) == 100
+    with Image.open(tmp_path / "large") as large:
+        assert max(large.size) == 200
 
 
 @pytest.mark.parametrize(

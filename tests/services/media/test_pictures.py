@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.services.media import launcher, pictures
+from app.services.media import launcher, pictures, stills
 from app.services.media.probe import Probe, UnreadableError
 from app.services.media.run import (
     Limits,
@@ -26,7 +26,7 @@ from tests.samples import Samples, drawn, oriented, saved
 from tests.services.media.test_run import confined
 
 MIB = 1024 * 1024
-LIMITS = Limits(seconds=60, memory=2048 * MIB, output=pictures.OUTPUT_LIMIT)
+LIMITS = Limits(seconds=60, memory=2048 * MIB, output=stills.OUTPUT_LIMIT, file_size=stills.LARGE_LIMIT)
 FORMS = sorted(pictures.FORMATS.values())
 
 Read = Callable[..., Awaitable[tuple[Probe, bytes]]]
@@ -43,7 +43,10 @@ def read(tmp_path: Path) -> Read:
         path = tmp_path / "picture"
         path.write_bytes(data)
         with held_open(path) as file:
-            return await pictures.read(file, media_type or sniff(data[:HEAD]), folder=folder, limits=limits)
+            found, drawn = await pictures.read(
+                file, media_type or sniff(data[:HEAD]), folder=folder, limits=limits
+            )
+        return found, drawn.small
 
     return run
 

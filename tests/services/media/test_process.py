@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from app.services.media import pictures
-from app.services.media.process import Bench, Outcome, process
+from app.services.media.process import END, PREVIEW, Bench, Outcome, process
 from app.services.media.tools import MediaTools, missing_decoders
 from app.services.media.types import MEDIA_TYPES, Kind
 from tests.samples import Samples, behind_id3, drawn, jpeg_size, png
@@ -17,7 +17,7 @@ from tests.services.media.processing import Processed, ignore
 
 
 def thumbnail(bench: Bench, outcome: Outcome) -> bytes:
-    assert outcome.thumbnail_key is not None, outcome.note
+    assert outcome.thumbnail_key is not None, outcome.notes
     return bench.workspace.path(outcome.thumbnail_key).read_bytes()
 
 
@@ -53,7 +53,7 @@ async def test_sound_has_no_thumbnail_and_that_is_no_failure(
     outcome = await processed(samples.data(name))
     assert outcome.probe.kind is Kind.AUDIO
     assert outcome.probe.duration == pytest.approx(2, abs=0.3)
-    assert (outcome.thumbnail_key, outcome.note) == (None, None)
+    assert (outcome.thumbnail_key, outcome.poster_key, outcome.notes) == (None, None, ())
 
 
 @pytest.mark.parametrize("name", ["picture.jpg", "picture.gif", "picture.bmp", "picture.tiff"])
@@ -93,9 +93,9 @@ async def test_a_kind_of_picture_that_nothing_here_decodes_is_told_in_a_note(
         pytest.skip("this ffmpeg reads PNG too")
     outcome = await processed(png(64, 32))
     assert (outcome.probe.width, outcome.probe.height) == (64, 32)
-    assert (outcome.thumbnail_key, outcome.note) == (
+    assert (outcome.thumbnail_key, outcome.notes) == (
         None,
-        "The installed ffmpeg cannot decode this kind of picture.",
+        ("There is no thumbnail or preview: the installed ffmpeg cannot decode this kind of picture.",),
     )
 
 
@@ -111,7 +111,9 @@ async def test_a_video_that_this_ffmpeg_cannot_decode_is_ready_with_a_note(
     outcome = await processed(path.read_bytes(), "video/mp4")
     assert outcome.probe.facts["streams"][0]["codec_name"] == "av1"
     assert outcome.thumbnail_key is None
-    assert outcome.note == "The installed ffmpeg cannot decode this kind of picture."
+    assert outcome.notes == (
+        "There is no thumbnail, poster or preview: the installed ffmpeg cannot decode this kind of picture.",
+    )
 
 
 @pytest.mark.parametrize("name", ["tone.flac", "tone.aac"])
@@ -144,7 +146,10 @@ async def test_broken_cover_art_does_not_spoil_a_song(samples: Samples, processe
     data[start : start + 2000] = bytes(2000)
     outcome = await processed(bytes(data))
     assert outcome.probe.kind is Kind.AUDIO
-    assert (outcome.thumbnail_key, outcome.note) == (None, "The cover picture cannot be read.")
+    assert (outcome.thumbnail_key, outcome.notes) == (
+        None,
+        ("There is no thumbnail or poster: the cover picture cannot be read.",),
+    )
 
 
 async def test_running_it_again_gives_the_same(samples: Samples, processed: Processed) -> None:
@@ -153,11 +158,11 @@ async def test_running_it_again_gives_the_same(samples: Samples, processed: Proc
 
 
 SLOW_TO_OPEN = """#!/bin/sh
-mkdir "$HOME/walled"
-until [ -e "$HOME/stored" ]; do sleep 0.01; done
+: >"$HOME/walled"
+until [ -e "$HOME/stored" ]; do :; done
 for last; do :; done
 true <"${last#file:}" || exit 1
-echo '{"format": {}, "streams": [{"codec_type": "audio", "sample_rate": "8000"}]}'
+echo '{"format": {}, "streams": [{"index": 0, "codec_type": "audio", "sample_rate": "8000"}]}'
 """
 
 
@@ -168,7 +173,7 @@ async def test_a_file_that_is_stored_again_while_a_tool_starts_is_still_read(
     tool = tmp_path / "tool"
     tool.write_text(SLOW_TO_OPEN)
     tool.chmod(0o755)
-    slow = replace(bench, find_tools=lambda: MediaTools(tool, tool))
+    slow = replace(bench, find_tools=lambda: MediaTools(bench.find_tools().ffmpeg, tool))
     stored = await bench.workspace.keep(samples.data("tone.mp3"))
     task = asyncio.create_task(process(slow, stored.key, MEDIA_TYPES["audio/mpeg"], ignore))
     with anyio.fail_after(60):
@@ -191,9 +196,13 @@ async def test_it_tells_how_far_it_is(bench: Bench, samples: Samples) -> None:
     async def report(share: float, word: str) -> None:
         told.append((share, word))
 
-    stored = await bench.workspace.keep(samples.data("clip.mp4"))
+    stored = await bench.workspace.keep(samples.data("clip.mp4", seconds=10))
     await process(bench, stored.key, MEDIA_TYPES["video/mp4"], report)
-    assert told == [(0.1, "probe"), (0.5, "thumbnail")]
+    words = list(dict.fromkeys(word for _, word in told))
+    assert words == ["probe", "thumbnail", "waveform", "preview", "storage"]
+    assert told == sorted(told, key=lambda each: each[0])
+    assert 0 < told[0][0] < told[-1][0] < 1
+    assert any(PREVIEW < share < END for share, word in told if word == "preview"), "ffmpeg tells it itself"
 
 
 async def test_a_video_whose_picture_ends_early_has_a_thumbnail_from_its_beginning(

@@ -8,13 +8,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import psutil
 import pytest
 
-from app.services.media import launcher, run
+from app.services.media import launcher
 from app.services.media.run import (
     Limits,
     ToolFailedError,
@@ -26,8 +27,9 @@ from app.services.media.run import (
 from app.services.media.tools import ToolMissingError
 
 MIB = 1024 * 1024
-LIMITS = Limits(seconds=30, memory=512 * MIB, output=MIB)
+LIMITS = Limits(seconds=30, memory=512 * MIB, output=MIB, processes=True)
 SHELL = Path("/bin/sh")
+ZERO = Path("/dev/zero")
 
 # Only Linux before 5.13, or one built without it, lacks this.
 CONFINED = Path("/proc/sys/kernel").exists() and launcher.landlock_version() > 0
@@ -58,6 +60,21 @@ async def shell(script: str, folder: Path, source: Path, limits: Limits = LIMITS
 
 async def test_the_output_is_returned(folder: Path, source: Path) -> None:
     assert await shell('cat "$1"', folder, source) == "the source"
+
+
+async def test_output_that_is_handed_over_is_not_kept_and_has_no_limit(folder: Path, source: Path) -> None:
+    heard = 0
+
+    async def hear(chunk: bytes) -> None:
+        nonlocal heard
+        heard += len(chunk)
+
+    script = f"head -c {3 * MIB} /dev/zero"
+    with held_open(source) as reads:
+        done = await run_tool(
+            SHELL, ["-c", script], folder=folder, reads=reads, limits=LIMITS, libraries=[ZERO], hear=hear
+        )
+    assert (done, heard) == (b"", 3 * MIB)
 
 
 async def test_errors_are_told_in_the_tools_own_first_words(folder: Path, source: Path) -> None:
@@ -112,7 +129,7 @@ async def test_too_much_output_ends_it(folder: Path, source: Path) -> None:
 
 
 async def test_too_much_time_ends_it_with_all_its_children(folder: Path, source: Path) -> None:
-    limits = Limits(seconds=1, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=1, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     with pytest.raises(ToolLimitError, match="longer than 1 seconds"):
         await shell('sleep 600 & echo $! > "$HOME/child"; wait', folder, source, limits)
     await gone(int((folder / "child").read_text()))
@@ -120,18 +137,15 @@ async def test_too_much_time_ends_it_with_all_its_children(folder: Path, source:
 
 async def test_too_much_processor_time_ends_it(folder: Path, source: Path) -> None:
     # Two seconds of two threads; the wall clock would end it with other words.
-    limits = Limits(seconds=1.9, memory=512 * MIB, output=MIB)
+    limits = Limits(seconds=1.9, memory=512 * MIB, output=MIB, processes=True)
     with pytest.raises(ToolFailedError):
         await shell("while :; do :; done & while :; do :; done & while :; do :; done", folder, source, limits)
 
 
-async def test_the_limit_of_processor_time_is_told_from_other_kills(
-    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_limit_of_processor_time_is_told_from_other_kills(folder: Path, source: Path) -> None:
     # One second, the least that can be set, so that the wall clock has no part in it.
-    monkeypatch.setattr(run, "THREADS", 0)
     with pytest.raises(ToolLimitError, match="processor time"):
-        await shell("while :; do :; done", folder, source)
+        await shell("while :; do :; done", folder, source, replace(LIMITS, threads=0))
 
 
 async def test_too_much_memory_ends_it(folder: Path, source: Path) -> None:
@@ -151,7 +165,7 @@ async def python(code: str, folder: Path, source: Path, limits: Limits = LIMITS)
 async def test_it_may_write_no_file_beyond_its_limit(folder: Path, source: Path) -> None:
     with pytest.raises(ToolFailedError, match="too large"):
         await shell('echo x > "$HOME/file"', folder, source)
-    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     await shell('echo x > "$HOME/file"', folder, source, limits)
     assert (folder / "file").read_text() == "x\n"
 
@@ -207,7 +221,7 @@ async def test_it_reads_no_file_but_its_source(folder: Path, source: Path, tmp_p
 
 @confined
 async def test_it_writes_nowhere_but_in_its_folder(folder: Path, source: Path, tmp_path: Path) -> None:
-    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=30, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     with pytest.raises(ToolFailedError, match="Permission denied"):
         await shell(f"echo x > {tmp_path}/elsewhere", folder, source, limits)
     with pytest.raises(ToolFailedError, match="Permission denied"):
@@ -228,7 +242,7 @@ async def test_it_reaches_no_server(folder: Path, source: Path) -> None:
 @asynccontextmanager
 async def running(folder: Path, source: Path) -> AsyncIterator[tuple["asyncio.Task[str]", int]]:
     """A tool that would run for ten minutes, with its process id."""
-    limits = Limits(seconds=600, memory=512 * MIB, output=MIB, file_size=MIB)
+    limits = Limits(seconds=600, memory=512 * MIB, output=MIB, file_size=MIB, processes=True)
     task = asyncio.create_task(
         shell('echo $$ > "$HOME/pid.new"; mv "$HOME/pid.new" "$HOME/pid"; sleep 600', folder, source, limits)
     )

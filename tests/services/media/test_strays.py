@@ -14,7 +14,7 @@ from app.core.database import Sessions, transaction
 from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
 from app.services.media import strays
-from app.services.media.strays import AGE, Reading, remove_strays
+from app.services.media.strays import AGE, FILE_REFERENCES, Reading, remove_strays
 from app.services.workspace import Workspace
 from tests.accounts import OWNER
 
@@ -55,10 +55,12 @@ async def test_a_new_object_without_a_row_may_belong_to_a_running_upload(
     assert workspace.path(stored.key).exists()
 
 
-async def test_files_and_thumbnails_of_rows_stay(
+async def test_files_and_renditions_of_rows_stay(
     workspace: Workspace, reading: Reading, sessions: Sessions
 ) -> None:
-    file, thumbnail = await aged(workspace, b"file"), await aged(workspace, b"thumbnail")
+    file = await aged(workspace, b"file")
+    columns = [column.key for column in FILE_REFERENCES if column.key != "sha256"]
+    made = {column: await aged(workspace, column.encode()) for column in columns}
     async with transaction(sessions) as session:
         session.add(
             MediaFile(
@@ -68,12 +70,16 @@ async def test_files_and_thumbnails_of_rows_stay(
                 sha256=file,
                 mime_type="video/mp4",
                 kind="video",
-                thumbnail_key=thumbnail,
+                **made,
             )
         )
     assert await remove_strays(workspace, reading) == 0
-    assert workspace.path(file).exists()
-    assert workspace.path(thumbnail).exists()
+    assert [key for key in (file, *made.values()) if not workspace.path(key).exists()] == []
+
+
+def test_every_column_with_an_object_is_known() -> None:
+    keys = {column.key for column in MediaFile.__table__.columns if column.key.endswith("_key")}
+    assert keys | {"sha256"} == {column.key for column in FILE_REFERENCES}
 
 
 async def test_the_file_of_an_export_stays(

@@ -6,7 +6,14 @@ import pytest
 
 from app.core.config.groups import MediaSettings
 from app.services.media import tools
-from app.services.media.tools import MediaTools, ToolMissingError, find_tools, missing_decoders
+from app.services.media.tools import (
+    MediaTools,
+    ToolMissingError,
+    encoders,
+    find_tools,
+    missing_decoders,
+    missing_encoders,
+)
 
 
 def program(path: Path, *, mode: int = 0o755) -> Path:
@@ -108,3 +115,15 @@ def test_the_ffmpeg_at_hand_decodes_what_most_cameras_make(media_tools: MediaToo
 def test_an_ffmpeg_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(ToolMissingError, match="does not answer"):
         missing_decoders(MediaTools(tmp_path / "none", tmp_path / "none"))
+
+
+def test_the_best_encoders_are_chosen_and_the_missing_named(tmp_path: Path) -> None:
+    rows = [" V....D libopenh264   H.264", " A....D aac   AAC", " A....D libfdk_aac   AAC"]
+    tools = answering(tmp_path / "ffmpeg", *rows)
+    assert encoders(tools.ffmpeg) == {"H.264": "libopenh264", "AAC": "libfdk_aac"}
+    assert missing_encoders(tools) == ()
+    assert missing_encoders(answering(tmp_path / "other", *rows[1:])) == ("H.264",)
+
+
+def test_the_ffmpeg_at_hand_writes_previews(media_tools: MediaTools) -> None:
+    assert missing_encoders(media_tools) == ()

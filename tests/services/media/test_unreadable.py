@@ -113,6 +113,7 @@ async def test_a_thumbnail_that_takes_too_long_is_given_up_at_once(
         return await run_tool(program, *arguments, **options)
 
     monkeypatch.setattr("app.services.media.process.run_tool", run)
+    monkeypatch.setattr("app.services.media.stills.run_tool", run)
     stored = await bench.workspace.keep(samples.data("clip.mp4"))
     with pytest.raises(UnreadableError, match="given up: it took longer than 5 seconds"):
         await process(bench, stored.key, MEDIA_TYPES["video/mp4"], ignore)

@@ -13,7 +13,8 @@ from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.models.media_file import MediaFile
 from app.services.jobs import JobFailed, RunningJob
-from app.services.media import intake
+from app.services.media import intake, results
+from app.services.media.probe import Probe
 from app.services.media.process import Outcome, process
 from app.services.media.run import ToolHinderedError
 from app.services.media.types import Kind
@@ -88,7 +89,14 @@ async def test_an_uploaded_video_becomes_a_probed_file_with_a_thumbnail(
     media_id = await upload(samples.data("clip.mp4", seconds=10))
     result = await run(settings, sessions, media_id)
     file = await row(sessions, media_id)
-    assert result == {"media_id": str(media_id), "kind": Kind.VIDEO, "thumbnail": True}
+    assert result == {
+        "media_id": str(media_id),
+        "kind": Kind.VIDEO,
+        "thumbnail": True,
+        "poster": True,
+        "preview": "video/mp4",
+        "waveform": True,
+    }
     assert (file.kind, file.width, file.height) == ("video", 640, 360)
     assert file.duration == pytest.approx(10, abs=0.2)
     assert file.probe is not None
@@ -108,6 +116,45 @@ async def test_its_effects_are_part_of_the_final_transaction(
     assert (await row(sessions, media_id)).probe is None
     await job.close()
     assert (await row(sessions, media_id)).probe is None
+
+
+async def test_a_file_shows_what_there_is_while_its_preview_is_made(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(samples.data("clip.mp4"))
+    job = running(settings, sessions)
+    await process_media(job, MediaArgs(media_id=media_id))
+    await job.close()
+    file = await row(sessions, media_id)
+    assert None not in (file.thumbnail_key, file.poster_key, file.waveform_key)
+    assert (file.probe, file.preview_key) == (None, None)
+
+
+async def test_an_attempt_that_lost_its_job_takes_nothing_back(
+    settings: AppSettings, sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(samples.data("clip.mp4"))
+    await run(settings, sessions, media_id)
+    late = running(settings, sessions)
+    await process_media(late, MediaArgs(media_id=media_id))
+    await late.close()
+    assert (await row(sessions, media_id)).preview_key is not None
+
+
+async def test_what_is_missing_is_noted_a_line_for_each_fact(
+    sessions: Sessions, samples: Samples, upload: Upload
+) -> None:
+    media_id = await upload(samples.data("clip.mp4"))
+    probe = Probe(Kind.VIDEO, 1, 1, 1.0, 0, {})
+    async with transaction(sessions) as session:
+        await results.record(session, media_id, Outcome(probe, notes=("No this.", "No that.")))
+    assert (await row(sessions, media_id)).note == "No this.\nNo that."
+
+
+def test_a_preview_leaves_time_for_the_rest_of_its_job(settings: AppSettings) -> None:
+    celery = settings.celery.model_copy(update={"soft_time_limit": 100.0})
+    assert task._in_time(settings.model_copy(update={"celery": celery})).preview_timeout == 60.0
+    assert task._in_time(settings).preview_timeout == settings.media.preview_timeout
 
 
 async def test_running_it_twice_changes_nothing_more(

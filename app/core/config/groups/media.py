@@ -39,6 +39,12 @@ class MediaSettings(Group):
     tool_timeout: Annotated[Seconds, Env("MEDIA_TOOL_TIMEOUT")] = Field(
         300.0, description="seconds that one run of ffmpeg or ffprobe may take"
     )
+    preview_timeout: Annotated[Seconds, Env("MEDIA_PREVIEW_TIMEOUT")] = Field(
+        900.0, description="seconds that making one preview may take; it ends early where they are over"
+    )
+    preview_size: Annotated[Bytes, Env("MEDIA_PREVIEW_SIZE")] = Field(
+        1024 * MIB, description="bytes of one preview; it ends early where they are reached"
+    )
     tool_memory: Annotated[Bytes, Env("MEDIA_TOOL_MEMORY")] = Field(
         2 * 1024 * MIB, description="bytes of address space of one run of ffmpeg or ffprobe"
     )

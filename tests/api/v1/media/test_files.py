@@ -10,6 +10,7 @@ from app.core.database import Sessions, transaction
 from app.models.job import Job
 from app.models.media_file import MediaFile
 from app.models.user import User
+from app.services.media.renditions import EXTENSIONS
 from app.services.workspace import Workspace
 from tests.api.v1.media.answers import MEDIA, end_job, finish, message, uploaded
 from tests.samples import Samples
@@ -198,6 +199,51 @@ async def test_a_thumbnail_is_shown_in_the_page(
     assert (await client.get(f"{MEDIA}/{media['id']}")).json()["has_thumbnail"] is True
 
 
+@pytest.mark.parametrize(
+    ("name", "mime"),
+    [
+        ("poster", "image/jpeg"),
+        ("preview", "video/mp4"),
+        ("preview", "audio/mp4"),
+        ("preview", "image/jpeg"),
+        ("waveform", "application/json"),
+    ],
+)
+async def test_each_rendition_is_sent_as_what_it_is(
+    client: httpx.AsyncClient, samples: Samples, sessions: Sessions, name: str, mime: str
+) -> None:
+    media = await uploaded(client, samples.data("clip.mp4"))
+    made = {f"{name}_key": media["sha256"]}
+    await finish(sessions, media["id"], probe={}, preview_type=mime if name == "preview" else None, **made)
+    answer = await client.get(f"{MEDIA}/{media['id']}/{name}", headers={"Range": "bytes=4-7"})
+    assert (answer.status_code, answer.content) == (206, b"ftyp")
+    assert answer.headers["content-type"] == mime
+    extension = EXTENSIONS[mime]
+    assert answer.headers["content-disposition"].startswith(f'inline; filename="clip{extension}"')
+    assert answer.headers["content-security-policy"] == "sandbox"
+    seen = (await client.get(f"{MEDIA}/{media['id']}")).json()
+    others = {"thumbnail", "poster", "preview", "waveform"} - {name}
+    assert seen[f"has_{name}"] is True
+    assert not [other for other in others if seen[f"has_{other}"]]
+
+
+async def test_a_rendition_that_is_missing_says_what_is_noted_of_it_alone(
+    client: httpx.AsyncClient, samples: Samples, sessions: Sessions
+) -> None:
+    media = await uploaded(client, samples.data("clip.mp4"))
+    notes = "There is no waveform: the sound cannot be read.\nThere is no preview: it is too odd."
+    await finish(sessions, media["id"], probe={}, note=notes)
+    said = {
+        name: message(await client.get(f"{MEDIA}/{media['id']}/{name}"))
+        for name in ("preview", "waveform", "poster")
+    }
+    assert said == {
+        "preview": "This file has no preview. There is no preview: it is too odd.",
+        "waveform": "This file has no waveform. There is no waveform: the sound cannot be read.",
+        "poster": "This file has no poster. Only videos, and sound with a cover, have one.",
+    }
+
+
 async def test_a_thumbnail_that_is_not_there_yet_says_how_far_its_job_is(
     client: httpx.AsyncClient, samples: Samples
 ) -> None:
@@ -208,7 +254,9 @@ async def test_a_thumbnail_that_is_not_there_yet_says_how_far_its_job_is(
     assert answer.json()["error"]["details"] == {"state": "uploaded", "job_state": "queued"}
 
 
-@pytest.mark.parametrize(("note", "words"), [(None, "no picture in it"), ("No decoder.", "No decoder.")])
+@pytest.mark.parametrize(
+    ("note", "words"), [(None, "no picture in it"), ("There is no thumbnail: x.", "no thumbnail: x.")]
+)
 async def test_a_file_that_has_no_thumbnail_says_why(
     client: httpx.AsyncClient, samples: Samples, sessions: Sessions, note: str | None, words: str
 ) -> None:
@@ -219,7 +267,7 @@ async def test_a_file_that_has_no_thumbnail_says_why(
     assert words in message(answer)
 
 
-@pytest.mark.parametrize("path", ["", "/content", "/thumbnail"])
+@pytest.mark.parametrize("path", ["", "/content", "/thumbnail", "/poster", "/preview", "/waveform"])
 async def test_an_unknown_file_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     unknown = uuid.uuid4()
     answer = await client.get(f"{MEDIA}/{unknown}{path}")
@@ -237,7 +285,7 @@ async def test_anothers_file_is_not_there(
         session.add(other)
         await session.flush()
         (await session.get_one(MediaFile, uuid.UUID(media["id"]))).owner_id = other.id
-    for path in ("", "/content", "/thumbnail"):
+    for path in ("", "/content", "/thumbnail", "/poster", "/preview", "/waveform"):
         assert (await client.get(f"{MEDIA}/{media['id']}{path}")).status_code == 404
     assert (await client.get(MEDIA)).json()["total"] == 0
 

@@ -1,0 +1,150 @@
+"""The program by which the kernel judges the tools' system calls, on both kinds of processor."""
+
+import errno
+import struct
+from pathlib import Path
+
+import pytest
+
+from app.services.media import launcher, system_calls
+from app.services.media.run import Limits, ToolFailedError
+from app.services.media.system_calls import ALLOW, REFUSE, UNKNOWN, Step, judging
+from tests.services.media.test_run import MIB, on_linux, python
+from tests.services.media.walls import filters
+
+PID = 4321
+MACHINES = sorted(system_calls.MACHINES)
+
+needs_filters = pytest.mark.skipif(not filters(), reason="this kernel has no seccomp")
+
+
+def verdict(
+    steps: tuple[Step, ...], machine: str, number: int, argument: int = 0, *, architecture: int = 0
+) -> int:
+    """What the kernel's interpreter would say (linux/filter.h, the instructions that are used here)."""
+    architecture = architecture or system_calls.MACHINES[machine][1]
+    data = struct.pack("=IIQ6Q", number, architecture, 0, argument, 0, 0, 0, 0, 0)
+    place, loaded = 0, 0
+    while True:
+        code, if_true, if_false, given = steps[place]
+        value = PID if given is None else given
+        place += 1
+        if code == system_calls.RETURN:
+            return int(value)
+        if code == system_calls.LOAD:
+            loaded = struct.unpack_from("=I", data, value)[0]
+            continue
+        holds = {
+            system_calls.IF_EQUAL: loaded == value,
+            system_calls.IF_AT_LEAST: loaded >= value,
+            system_calls.IF_ANY_BIT: bool(loaded & value),
+        }[code]
+        place += if_true if holds else if_false
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_no_tool_needs_is_refused(machine: str) -> None:
+    program = judging(machine, processes=True)
+    column = system_calls.MACHINES[machine][0]
+    for name, numbers in system_calls.REFUSED.items():
+        assert verdict(program, machine, numbers[column]) == REFUSE, name
+    assert verdict(program, machine, system_calls.CLONE3[column]) == UNKNOWN
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_every_tool_needs_is_allowed(machine: str) -> None:
+    numbers = {"x86_64": (0, 1, 9, 59, 202, 231, 257), "aarch64": (63, 64, 222, 221, 98, 94, 56)}
+    program = judging(machine, processes=False)
+    # read, write, mmap, execve, futex, exit_group, openat
+    assert {verdict(program, machine, number) for number in numbers[machine]} == {ALLOW}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("call", "argument", "alone", "with_processes"),
+    [
+        (system_calls.CLONE, 0x003D0F00, ALLOW, ALLOW),
+        (system_calls.CLONE, 17, REFUSE, ALLOW),
+        (system_calls.CLONE, 0x10000000 | 17, REFUSE, REFUSE),
+        (system_calls.KILL, PID, ALLOW, ALLOW),
+        (system_calls.KILL, 1, REFUSE, REFUSE),
+        (system_calls.TGKILL, PID, ALLOW, ALLOW),
+        (system_calls.TGKILL, PID + 1, REFUSE, REFUSE),
+        (system_calls.PRCTL, launcher.PR_SET_PDEATHSIG, REFUSE, REFUSE),
+        (system_calls.PRCTL, 15, ALLOW, ALLOW),
+    ],
+    ids=["thread", "child", "namespace", "itself", "init", "own", "others", "outlive", "name"],
+)
+def test_some_calls_are_judged_by_what_they_ask(
+    machine: str, call: tuple[int, int], argument: int, alone: int, with_processes: int
+) -> None:
+    number = call[system_calls.MACHINES[machine][0]]
+    assert verdict(judging(machine, processes=False), machine, number, argument) == alone
+    assert verdict(judging(machine, processes=True), machine, number, argument) == with_processes
+
+
+def test_calls_by_the_numbers_of_another_architecture_are_refused() -> None:
+    program = judging("x86_64", processes=True)
+    i386, read = 0x40000003, 0
+    assert verdict(program, "x86_64", read, architecture=i386) == REFUSE
+    assert verdict(program, "x86_64", system_calls.X32 | read) == REFUSE
+    assert verdict(program, "x86_64", system_calls.FORKS["fork"]) == ALLOW
+    assert verdict(judging("x86_64", processes=False), "x86_64", system_calls.FORKS["fork"]) == REFUSE
+
+
+def test_an_unknown_machine_goes_without() -> None:
+    assert judging("riscv64", processes=False) == ()
+    assert not launcher.refuse_calls(launcher.load_libc(), [])
+
+
+ALONE = Limits(seconds=30, memory=512 * MIB, output=MIB)
+
+
+@on_linux
+@needs_filters
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("import os; os.fork()", errno.EPERM),
+        ("import os; os.kill(os.getppid(), 0)", errno.EPERM),
+        ("import os; os.setsid()", errno.EPERM),
+        ("import os; os.memfd_create('x')", errno.EPERM),
+        ("import os; os.chroot('/')", errno.EPERM),
+    ],
+)
+async def test_the_kernel_refuses_it(tmp_path: Path, code: str, number: int) -> None:
+    folder, source = tmp_path / "work", tmp_path / "source"
+    folder.mkdir()
+    source.touch()
+    with pytest.raises(ToolFailedError, match=f"PermissionError\\({number}, "):
+        await python(code, folder, source, ALONE)
+
+
+@on_linux
+@needs_filters
+async def test_a_socket_of_any_kind_is_refused(tmp_path: Path) -> None:
+    folder, source = tmp_path / "work", tmp_path / "source"
+    folder.mkdir()
+    source.touch()
+    code = """
+ import ctypes
+ libc = ctypes.CDLL(None, use_errno=True)
+ print([(libc.socket(family, 1, 0), ctypes.get_errno()) for family in (1, 2, 10, 16, 17)])
+"""
+    try:
+        said = await python(f"pass\n{code}", folder, source, ALONE)
+    except ToolFailedError as error:
+        if "ModuleNotFoundError" in str(error) or "ImportError" in str(error):
+            pytest.skip("this Python keeps ctypes where the wall hides it")
+        raise
+    assert said.strip() == str([(-1, errno.EPERM)] * 5)
+
+
+@on_linux
+@needs_filters
+async def test_threads_are_no_processes(tmp_path: Path) -> None:
+    folder, source = tmp_path / "work", tmp_path / "source"
+    folder.mkdir()
+    source.touch()
+    code = "import _thread, time; _thread.start_new_thread(print, ('ran',), {'flush': True}); time.sleep(1)"
+    assert await python(code, folder, source, ALONE) == "ran\n"
