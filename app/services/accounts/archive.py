@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import anyio
 from sqlalchemy import func, select
@@ -44,8 +44,8 @@ async def make(workspace: Workspace, reading: Reading, user_id: uuid.UUID, progr
         total = int(
             await session.scalar(select(func.coalesce(func.sum(MediaFile.size), 0)).where(owned)) or 0
         )
-    async with workspace.receive(limit=sys.maxsize, expected=total) as incoming:
-        archive = _Archive(incoming)
+    receiving = workspace.receive(limit=sys.maxsize, expected=total)
+    async with receiving as incoming, _Archive(incoming) as archive:
         for name, rows in belongings.tables(user_id).items():
             await archive.add(name, _listed(_rows(reading, rows)))
         done = 0
@@ -54,7 +54,7 @@ async def make(workspace: Workspace, reading: Reading, user_id: uuid.UUID, progr
             await archive.add(f"media/{file['id']}/{file['name']}", _chunks(path), when=file["created_at"])
             done += file["size"]
             await progress(done / max(total, 1), "media")
-        await archive.close()
+        await archive.finish()
         return await incoming.keep()
 
 
@@ -93,7 +93,14 @@ class _Archive:
                 file.write(chunk)
                 await self._incoming.write(self._sink.take())
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        # Left to the collector, an archive that was given up would write its end into what is closed already.
+        self._zip.close()
+
+    async def finish(self) -> None:
         self._zip.close()
         await self._incoming.write(self._sink.take())
 
