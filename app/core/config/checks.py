@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from app.core.config.faults import Fault
-from app.core.config.fields import Environment, is_placeholder, is_weak
+from app.core.config.fields import Environment, Role, is_placeholder, is_weak
 from app.core.config.groups import secret_text
+from app.core.frontend import problem_with
 
 if TYPE_CHECKING:
     from app.core.config import AppSettings
@@ -23,6 +24,7 @@ SOCKET_FOLDER_LIMIT: Final = 75
 def cross_faults(settings: "AppSettings") -> Iterator[Fault]:
     """Every fault between settings, in every environment."""
     yield from _listening(settings)
+    yield from _frontend(settings)
     yield from _integrations(settings)
     yield from _celery(settings)
     if not secret_text(settings.auth.secret_key):
@@ -45,6 +47,16 @@ def _listening(settings: "AppSettings") -> Iterator[Fault]:
             "RUN_DIR",
             f"has {size} bytes, too many for the unix sockets in it",
             f"a path of {SOCKET_FOLDER_LIMIT} bytes or less, such as /run/holdfast",
+        )
+
+
+def _frontend(settings: "AppSettings") -> Iterator[Fault]:
+    serves = settings.server.role in {Role.ALL, Role.API}
+    if settings.enable_static_files and serves and (problem := problem_with(settings.frontend_dir)):
+        yield Fault(
+            "FRONTEND_DIR",
+            f"{problem}, while ENABLE_STATIC_FILES is on",
+            "the folder of the built front end, with its index.html",
         )
 
 
