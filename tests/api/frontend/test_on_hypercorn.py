@@ -13,8 +13,8 @@ from tests.api.frontend.conftest import Make
 
 ESCAPES = (
     "/../secret", "/..%2fsecret", "/%2e%2e/secret", "/%2e%2e%2fsecret", "/assets/..%2f..%2fsecret",
-    "/..%5csecret", "/%2fetc/passwd", "//etc/passwd", "/secret%00.html", "/way-out", "/folder-out/secret", "/.env",
-    "/%2eenv",
+    "/..%5csecret", "/%2fetc/passwd", "//etc/passwd", "/secret%00.html", "/way-out", "/folder-out/secret",
+    "/.env", "/%2eenv",
 )  # fmt: skip
 
 
