@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.core.config import AppSettings
-from app.core.database import address
+from app.core.database import direct_url
 from app.core.revisions import SCRIPTS, head_revision, older_revisions
 
 _LOCK: Final = 0x486F6C6466617374
@@ -69,7 +69,7 @@ def alembic_config(connection: Connection) -> Config:
 def _connection(settings: AppSettings) -> Iterator[Connection]:
     # A direct connection: the advisory lock belongs to the session, and no pool may hand it on.
     engine = create_engine(
-        address(settings.database),
+        direct_url(settings.database),
         poolclass=NullPool,
         connect_args={
             "connect_timeout": settings.database.connect_timeout,

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.frontend.policy import PagePolicy
-from app.api.ranges import RangedFileResponse
+from app.api.frontend.ranged import RangedFileResponse
 from app.core.config import AppSettings
 from app.core.frontend import ASSETS, ASSETS_ROUTE, INDEX, PAGES_ROUTE
 from app.exceptions.base import NotFoundException

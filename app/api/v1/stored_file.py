@@ -3,8 +3,9 @@
 from typing import Final
 
 from fastapi import Request, Response, status
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
 
-from app.api.ranges import RangedFileResponse
+from app.exceptions.base import AppException
 from app.services.media.files import Download
 from app.services.media.names import content_disposition
 from app.services.versions import names
@@ -17,8 +18,18 @@ _SAFE: Final = {
 }
 
 
-class StoredFileResponse(RangedFileResponse):
+class RangeNotSatisfiableException(AppException):
+    """The range lies outside the file (RFC 9110, section 15.5.17)."""
+
+    status_code = 416
+    code = "range_not_satisfiable"
+    default_message = "The range lies outside the file."
+
+
+class StoredFileResponse(FileResponse):
     """A file, or the ranges of it that the request asks for."""
+
+    chunk_size = 256 * 1024
 
     def __init__(self, download: Download, *, disposition: str) -> None:
         super().__init__(
@@ -31,6 +42,21 @@ class StoredFileResponse(RangedFileResponse):
                 "content-disposition": content_disposition(download.name, kind=disposition),
             },
         )
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        # Starlette answers both faults in plain text; ours have one form, and a malformed range is to be
+        # ignored (RFC 9110, section 14.2).
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []
+        except RangeNotSatisfiable as error:
+            raise RangeNotSatisfiableException(
+                f"The range lies outside the file of {file_size} bytes.",
+                details={"size": file_size},
+                headers={"content-range": f"bytes */{file_size}"},
+            ) from error
 
 
 def entity_tag(download: Download) -> str:
