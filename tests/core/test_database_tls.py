@@ -18,7 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.core.config import AppSettings, ConfigurationError
 from app.core.database import address, create_engine, ping
-from app.core.schema import head_revision, migrate
+from app.core.revisions import head_revision
+from app.core.schema import migrate
 from app.workers.blocking import Line
 from tests.configuration import make_settings
 

@@ -120,6 +120,7 @@ async def test_v2_head_answers_without_the_file(http: httpx.AsyncClient) -> None
 async def test_v2_a_range_is_a_part(http: httpx.AsyncClient) -> None:
     answer = await http.get(SCRIPT, headers={"Range": "bytes=0-5"})
     assert (answer.status_code, answer.text) == (206, "export")
+    assert (await http.get(SCRIPT, headers={"Range": "bytes=x"})).status_code == 200
     outside = await http.get(SCRIPT, headers={"Range": "bytes=9999-"})
     assert (outside.status_code, outside.json()["error"]["code"]) == (416, "range_not_satisfiable")
 
