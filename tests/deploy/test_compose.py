@@ -4,6 +4,7 @@ import configparser
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -186,7 +187,9 @@ def test_p6_a_program_starts_again_when_its_source_changes(tmp_path: Path) -> No
     command = services("docker-compose.dev.yml")["worker"]["command"]
     watch = [sys.executable, *command[1:4], program, str(code)]
     environment = os.environ | {"WATCHFILES_FORCE_POLLING": "true"}
-    with subprocess.Popen(watch, env=environment, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        watch, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             wait_for(lambda: len(starts.read_text()) >= 1)
             changes = 0
@@ -200,5 +203,4 @@ def test_p6_a_program_starts_again_when_its_source_changes(tmp_path: Path) -> No
 
             wait_for(changed)
         finally:
-            process.terminate()
-            process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
