@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.core.config import PROJECT_ROOT, known_names
+from app.core.database import pool_budget
+from tests.configuration import make_settings
 
 DOCUMENTS = ("README.md", *sorted(f"docs/{file.name}" for file in (PROJECT_ROOT / "docs").glob("*.md")))
 FOR_OPERATORS = ("docs/DEPLOYMENT.md", "docs/OPERATIONS.md")
@@ -62,6 +64,13 @@ def test_v10_every_setting_that_is_named_exists(document: str) -> None:
     spans = " ".join(re.findall(r"`([^`\n]+)`", text))
     named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", spans))
     assert named - BESIDE - known_names() == set()
+
+
+def test_the_connections_of_a_container_are_those_that_are_counted(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, "postgresql://u@h/d", "redis://h", DATABASE_POOL_SIZE="20")
+    text = (PROJECT_ROOT / "docs" / "DEPLOYMENT.md").read_text("utf-8")
+    assert f"= {pool_budget(settings)} by default" in text
+    assert f"4 such ones want {4 * pool_budget(settings)}" in text
 
 
 @pytest.mark.parametrize("document", FOR_OPERATORS)
