@@ -47,6 +47,13 @@ def test_v10_every_event_of_the_runbook_is_one_of_the_code(source: str) -> None:
     assert [event for event in logged if f'"{event}"' not in source] == []
 
 
+def test_v10_every_warning_of_the_code_is_in_the_runbook(source: str) -> None:
+    told = {event for row in table("Log events") for event in re.findall(r"`([^`]+)`", row[0])}
+    logged = re.findall(r'log(?:ger)?\.(?:warning|error|critical|exception)\(\s*"([a-z_]+)"', source)
+    assert len(set(logged)) > 30
+    assert set(logged) - told == set(), "tell operators what it means: docs/OPERATIONS.md, Log events"
+
+
 def test_v10_every_word_of_health_is_one_of_the_code(source: str) -> None:
     words = {word for row in table("Health") if len(row) == 4 for word in re.findall(r"`([a-z-]+)`", row[1])}
     assert {"unreachable", "timeout", "absent", "draining", "fatal", "read-only"} <= words
