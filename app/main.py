@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app.workers.tasks  # noqa: F401 - registers the kinds of jobs that requests ask for
-from app.api import documentation, health, metrics, v1
+from app.api import documentation, frontend, health, metrics, v1
 from app.api.deps import State
 from app.api.event_stream import Following
 from app.celery_app import configuration, create_celery
@@ -66,6 +66,7 @@ def create_app(settings: AppSettings | None = None, *, drain: Drain | None = Non
     app.include_router(metrics.router)
     app.include_router(documentation.router)
     documentation.install(app)
+    frontend.install(app, settings)
     return app
 
 

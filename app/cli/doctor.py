@@ -68,7 +68,13 @@ def doctor(
     faults, settings = _configuration()
     findings = [*faults, *_machine(), *_state(settings)]
     if settings is not None:
-        findings += [*_accounts(settings), *_servers(settings), *_media(settings), *_port(settings)]
+        findings += [
+            *_accounts(settings),
+            *_servers(settings),
+            *_media(settings),
+            *_port(settings),
+            *_frontend(settings),
+        ]
     if as_json:
         print_json([asdict(finding) | {"ok": not finding.is_fault} for finding in findings])
     else:
@@ -173,6 +179,12 @@ def _accounts(settings: AppSettings) -> Iterator[Finding]:
     if settings.auth.secret_key_previous is not None:
         days = settings.auth.session_days
         yield Finding("SECRET_KEY_PREVIOUS", f"is accepted still: remove it {days} days after the change")
+
+
+def _frontend(settings: AppSettings) -> Iterator[Finding]:
+    # A folder that cannot be served is a fault of the configuration.
+    if settings.enable_static_files:
+        yield Finding("front end", f"{settings.frontend_dir} is served")
 
 
 def _servers(settings: AppSettings) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from psycopg.pq import ConnStatus
+from pydantic import SecretStr
 from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
@@ -33,6 +34,22 @@ KEEPALIVE: Final = {
 Sessions = async_sessionmaker[AsyncSession]
 
 
+def address(database: DatabaseSettings) -> URL:
+    """Where pools connect to, with what the settings say of TLS over what the address says itself."""
+    return _with_tls(database.url, database)
+
+
+def direct_url(database: DatabaseSettings) -> URL:
+    """The address for a single connection outside any pool, this process's own or a pooler's."""
+    return _with_tls(database.direct_url or database.url, database)
+
+
+def _with_tls(url: SecretStr, database: DatabaseSettings) -> URL:
+    given = {"sslmode": database.ssl_mode, "sslrootcert": database.ssl_root_cert}
+    query = {name: str(value) for name, value in given.items() if value is not None}
+    return make_url(url.get_secret_value()).update_query_dict(query)
+
+
 def create_engine(
     database: DatabaseSettings, *, pool_size: int | None = None, name: str = "holdfast"
 ) -> AsyncEngine:
@@ -44,7 +61,7 @@ def create_engine(
         name: the ``application_name`` that the server shows.
     """
     engine = create_async_engine(
-        make_url(database.url.get_secret_value()),
+        address(database),
         pool_size=pool_size or database.pool_size,
         max_overflow=database.max_overflow if pool_size is None else 0,
         hide_parameters=True,
@@ -152,8 +169,3 @@ async def check_pool_budget(engine: AsyncEngine, settings: AppSettings) -> str |
         f"all pools together may open {needed} connections, the server allows {limit}: "
         "lower DATABASE_POOL_SIZE, API_PROCESSES or WORKER_CONCURRENCY, or raise max_connections"
     )
-
-
-def direct_url(database: DatabaseSettings) -> URL:
-    """The address for a single connection outside any pool, this process's own or a pooler's."""
-    return make_url((database.direct_url or database.url).get_secret_value())

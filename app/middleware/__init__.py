@@ -38,6 +38,7 @@ def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> 
     production = settings.app_env is Environment.PRODUCTION
     upload_size = settings.media.max_upload_size + MULTIPART_OVERHEAD
     limits = dict.fromkeys(UPLOADS, upload_size)
+    rate_limits = Middleware(RateLimits, limits=settings.rate_limit, assets=settings.enable_static_files)
     return [
         # First, so that all below log and answer under the id, errors and preflights too.
         Middleware(RequestId),
@@ -66,7 +67,7 @@ def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> 
         *([] if "*" in server.trusted_hosts else [Middleware(TrustedHosts, hosts=server.trusted_hosts)]),
         # Before anything is read or asked of a database; inside the errors, for it raises, and inside CORS,
         # so that pages can read what it says. Behind the proxies, which say whose address it is.
-        *([Middleware(RateLimits, limits=settings.rate_limit)] if settings.rate_limit.enabled else []),
+        *([rate_limits] if settings.rate_limit.enabled else []),
         # Nearest to the application, for they follow the body as it is read: how much, then how slowly.
         Middleware(BodyLimit, limit=server.max_body_size, limits=limits),
         Middleware(BodyDeadline, idle=server.body_timeout, minimum_rate=server.body_minimum_rate),

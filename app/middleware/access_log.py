@@ -9,6 +9,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import context
+from app.core.frontend import ASSETS_ROUTE
 from app.core.logging import timestamp, write_line
 from app.core.masking import mask_text
 from app.middleware.event_streams import is_event_stream
@@ -78,7 +79,8 @@ class AccessLog:
     def _report(self, scope: Scope, status: int, size: int, seconds: float, measured: float) -> None:
         route = route_template(scope)
         self.metrics.observe(scope["method"], route, status, measured)
-        level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
+        quiet = scope["path"] in PROBES or (route == ASSETS_ROUTE and status < 400)
+        level = logging.DEBUG if quiet else logging.INFO
         if logger.isEnabledFor(level):
             answered = f'"status": {status}, "duration_ms": {seconds * 1000:.3f}, "bytes": {size}'
             write_line(self._line(scope, logging.getLevelName(level), route, answered))

@@ -1,12 +1,21 @@
 """Answers only under the names that are ours."""
 
+from typing import Final
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.exceptions.base import BadRequestException
+from app.middleware.access_log import PROBES
+
+ANY_NAME: Final = PROBES - {"/metrics"}
+"""Load balancers and kubelets ask by an address, and what they are told everybody may know."""
 
 
 class TrustedHosts:
-    """Refuses a ``Host`` that is none of the trusted names; ``*.example.org`` stands for its subdomains."""
+    """Refuses a ``Host`` that is none of the trusted names; ``*.example.org`` stands for its subdomains.
+
+    Health is told under every name.
+    """
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
         self.app = app
@@ -15,7 +24,8 @@ class TrustedHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
-        if scope["type"] == "http" and not self._is_trusted(host_name(scope)):
+        is_free = scope["type"] != "http" or scope["path"] in ANY_NAME
+        if not is_free and not self._is_trusted(host_name(scope)):
             raise BadRequestException("This host name is not served here.")
         await self.app(scope, receive, send)
 

@@ -5,13 +5,14 @@ from typing import Final, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config.groups import RateLimitSettings
+from app.core.frontend import ASSETS
 from app.core.limits import Allowances, Limit, Standing
 from app.exceptions.base import TooManyRequestsException
 from app.middleware.access_log import PROBES
 from app.services.auth.gate import ACCESS_COOKIE, Gate
 from app.services.auth.network import network_of
 
-ASSETS: Final = "/docs/assets/"
+DOCUMENTATION: Final = "/docs/assets/"
 
 REGISTRATION: Final = frozenset({("POST", "/api/v1/auth/register")})
 MAILS: Final = frozenset(
@@ -36,10 +37,12 @@ class RateLimits:
 
     Args:
         limits: RATE_LIMIT_DEFAULT, RATE_LIMIT_ACCOUNT, RATE_LIMIT_REGISTER and RATE_LIMIT_RESET.
+        assets: whether the front end's are served here.
     """
 
-    def __init__(self, app: ASGIApp, limits: RateLimitSettings) -> None:
+    def __init__(self, app: ASGIApp, limits: RateLimitSettings, *, assets: bool = False) -> None:
         self.app = app
+        self._free = (DOCUMENTATION, ASSETS) if assets else (DOCUMENTATION,)
         self._address = Limit.parse(limits.default)
         self._account = Limit.parse(limits.account)
         registration, reset = Limit.parse(limits.registration), Limit.parse(limits.reset)
@@ -51,7 +54,7 @@ class RateLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI 3)."""
-        if scope["type"] != "http" or _is_free(scope):
+        if scope["type"] != "http" or self._is_free(scope):
             await self.app(scope, receive, send)
             return
         headers = self._headers(await self._standing(scope))
@@ -62,6 +65,11 @@ class RateLimits:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+    def _is_free(self, scope: Scope) -> bool:
+        """Probes, which must not fail for a busy neighbour; preflights; the scripts of pages."""
+        path = scope["path"]
+        return path in PROBES or scope["method"] == "OPTIONS" or path.startswith(self._free)
 
     async def _standing(self, scope: Scope) -> Standing:
         """How the caller stands, by the strict limit where there is one.
@@ -110,12 +118,6 @@ def _policy(limit: Limit) -> tuple[tuple[bytes, bytes], ...]:
 def _tells_of_a_limit(message: Message) -> bool:
     """Whether a limit inside has refused: that one counts, not how the caller stands here."""
     return any(name.lower() == b"ratelimit-limit" for name, _ in message.get("headers", ()))
-
-
-def _is_free(scope: Scope) -> bool:
-    """Probes, which must not fail for a busy neighbour; preflights; the scripts of the documentation."""
-    path = scope["path"]
-    return path in PROBES or scope["method"] == "OPTIONS" or path.startswith(ASSETS)
 
 
 def _caller(scope: Scope) -> str | None:

@@ -26,7 +26,8 @@ PRIVATE: Final[Header] = (CACHE_CONTROL, b"private, no-cache")
 
 
 class SecurityHeaders:
-    """Adds the headers; a policy or a rule for caches that the answer brings with it stays."""
+    """Adds the headers; a policy that the answer brings with it stays, with its other headers, and so does
+    a rule for caches."""
 
     def __init__(self, app: ASGIApp, *, production: bool) -> None:
         self.app = app
@@ -45,7 +46,9 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
                 names = {name for name, _ in headers}
-                added = self._common if CONTENT_SECURITY_POLICY in names else self._whole
+                added = self._whole
+                if CONTENT_SECURITY_POLICY in names:
+                    added = [header for header in self._common if header[0] not in names]
                 caching = [PRIVATE] if is_private and CACHE_CONTROL not in names else []
                 message["headers"] = [*headers, *added, *caching]
             await send(message)

@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from app.core.config.groups import DatabaseSettings
+from app.core.database import address
 
 TIMEOUT: Final = 5
 """Whole seconds that one statement may take, and that a silent network is waited for."""
@@ -16,7 +17,7 @@ class Line:
 
     def __init__(self, database: DatabaseSettings, *, name: str) -> None:
         self._engine: Engine = create_engine(
-            make_url(database.url.get_secret_value()),
+            address(database),
             pool_size=1,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",

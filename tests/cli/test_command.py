@@ -85,6 +85,15 @@ def test_doctor_finds_nothing_wrong_before_the_first_start(folder: Path) -> None
     assert "embedded postgres" in done.stdout
 
 
+def test_v2_doctor_tells_which_front_end_is_served_and_which_cannot_be(folder: Path) -> None:
+    values = SOUND | {"ENABLE_STATIC_FILES": "true", "FRONTEND_DIR": str(folder)}
+    done = holdfast(folder, "doctor", **values)
+    assert done.returncode == 78
+    assert "fault  FRONTEND_DIR: holds no index.html" in done.stdout
+    (folder / "index.html").touch()
+    assert f"front end: {folder} is served" in holdfast(folder, "doctor", **values).stdout
+
+
 def test_openapi_prints_or_writes_the_document(folder: Path) -> None:
     printed = json.loads(holdfast(folder, "openapi", **SOUND).stdout)
     assert printed["openapi"].startswith("3.")

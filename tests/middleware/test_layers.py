@@ -161,6 +161,12 @@ async def test_an_untrusted_host_is_refused_with_all_headers(settings: AppSettin
     assert answer.headers["X-Frame-Options"] == "DENY"
 
 
+async def test_probes_ask_under_any_name(settings: AppSettings, tmp_path: Path) -> None:
+    async with serve(settings_with(settings, tmp_path, TRUSTED_HOSTS="api.example.org")) as http:
+        for path, status in {"/health/live": 200, "/health/ready": 200, "/metrics": 400}.items():
+            assert (await http.get(path, headers={"Host": "10.1.2.3:8000"})).status_code == status
+
+
 async def test_a9_the_access_log_tells_of_a_request(
     client: httpx.AsyncClient, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,6 +102,9 @@ class AppSettings(BaseSettings):
     frontend_dir: Annotated[Path, Env("FRONTEND_DIR")] = Field(
         PROJECT_ROOT / "frontend" / "dist", description="the folder of the built front end"
     )
+    frontend_csp: Annotated[OptionalText, Env("FRONTEND_CSP")] = Field(
+        None, pattern=r"^[ -~]+$", description="a whole Content-Security-Policy for the front end's pages"
+    )
 
     server: ServerSettings
     database: DatabaseSettings

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from app.core.config.faults import Fault
-from app.core.config.fields import Environment, is_placeholder, is_weak
+from app.core.config.fields import Environment, Role, is_placeholder, is_weak
 from app.core.config.groups import secret_text
+from app.core.frontend import problem_with
 
 if TYPE_CHECKING:
     from app.core.config import AppSettings
@@ -23,6 +24,8 @@ SOCKET_FOLDER_LIMIT: Final = 75
 def cross_faults(settings: "AppSettings") -> Iterator[Fault]:
     """Every fault between settings, in every environment."""
     yield from _listening(settings)
+    yield from _frontend(settings)
+    yield from _database(settings)
     yield from _integrations(settings)
     yield from _celery(settings)
     if not secret_text(settings.auth.secret_key):
@@ -45,6 +48,30 @@ def _listening(settings: "AppSettings") -> Iterator[Fault]:
             "RUN_DIR",
             f"has {size} bytes, too many for the unix sockets in it",
             f"a path of {SOCKET_FOLDER_LIMIT} bytes or less, such as /run/holdfast",
+        )
+
+
+def _frontend(settings: "AppSettings") -> Iterator[Fault]:
+    serves = settings.server.role in {Role.ALL, Role.API}
+    if settings.enable_static_files and serves and (problem := problem_with(settings.frontend_dir)):
+        yield Fault(
+            "FRONTEND_DIR",
+            f"{problem}, while ENABLE_STATIC_FILES is on",
+            "the folder of the built front end, with its index.html",
+        )
+
+
+def _database(settings: "AppSettings") -> Iterator[Fault]:
+    """What verifies a server must know whom to believe; libpq would say so at each connection only."""
+    database = settings.database
+    named = parse_qs(urlsplit(database.url.get_secret_value()).query).get("sslrootcert")
+    if database.ssl_root_cert is not None and not os.access(database.ssl_root_cert, os.R_OK):
+        yield Fault("DATABASE_SSL_ROOT_CERT", "cannot be read", "a file of certificates in PEM")
+    if str(database.ssl_mode).startswith("verify") and not (database.ssl_root_cert or named):
+        yield Fault(
+            "DATABASE_SSL_ROOT_CERT",
+            f"is missing while DATABASE_SSL_MODE is {database.ssl_mode}",
+            "a file of certificates in PEM, such as /etc/ssl/certs/ca-certificates.crt",
         )
 
 

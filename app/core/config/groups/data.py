@@ -1,6 +1,7 @@
 """PostgreSQL and Redis."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -16,6 +17,12 @@ class DatabaseSettings(Group):
     )
     direct_url: Annotated[PostgresUrl | None, Env("DATABASE_DIRECT_URL")] = Field(
         None, description="the server's own address, where DATABASE_URL is that of a pooler"
+    )
+    ssl_mode: Annotated[
+        Literal["disable", "prefer", "require", "verify-ca", "verify-full"] | None, Env("DATABASE_SSL_MODE")
+    ] = Field(None, description="disable, prefer, require, verify-ca or verify-full, as libpq means them")
+    ssl_root_cert: Annotated[Path | None, Env("DATABASE_SSL_ROOT_CERT")] = Field(
+        None, description="a file of the authorities' certificates in PEM, for verify-ca and verify-full"
     )
     pool_size: Annotated[PositiveInt, Env("DATABASE_POOL_SIZE", "DB_POOL_SIZE")] = Field(
         20, le=500, description="connections of an API process, 1 to 500"
