@@ -176,7 +176,7 @@ async def test_a_sender_that_paused_too_long_cannot_go_on(
     async def body() -> Body:
         yield DATA[10:40_000]
         await alive.wait()
-        yield DATA[40_000:]
+        yield b"y" * 20_000
 
     paused = asyncio.create_task(go_on(store, upload_id, 10, body()))
     await until(lambda: has_received(store, upload_id, 40_000), "the pause")
@@ -362,6 +362,34 @@ async def test_whoever_asks_after_a_death_at_the_end_gets_the_media_file(
     (file,) = await media(store)
     assert {upload.media_id for upload in asked} == {file.id}
     assert store.workspace.path(file.sha256).read_bytes() == DATA
+
+
+async def test_who_waited_for_a_file_that_was_moved_meanwhile_looks_where_it_went(
+    store: Store, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await begin(10)
+    with monkeypatch.context() as broken:
+        before_the_move(broken)
+        with pytest.raises(Death):
+            await go_on(store, upload_id, 10, chunks(DATA[10:]))
+    key = (await row(store, upload_id)).sha256
+    mover = Part.open(part_path(store.workspace, upload_id))
+    assert mover is not None
+    assert key is not None
+    assert mover.lock()
+    waiting, lock = asyncio.Event(), Part.lock
+
+    def note(part: Part) -> bool:
+        waiting.set()
+        return lock(part)
+
+    monkeypatch.setattr(Part, "lock", note)
+    asking = asyncio.create_task(look(store, upload_id, owner_id=OWNER, patience=30))
+    await waiting.wait()
+    store.workspace.put(mover.path, key)
+    mover.close()
+    assert (await asking).media_id is not None
+    assert store.workspace.path(key).read_bytes() == DATA
 
 
 async def test_who_finishes_what_another_has_moved_already_adds_nothing(store: Store, begin: Begin) -> None:
