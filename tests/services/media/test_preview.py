@@ -10,10 +10,11 @@ import pytest
 
 from app.core.config.groups import MediaSettings
 from app.services.media import preview
+from app.services.media.probe import Probe
 from app.services.media.process import Bench, Outcome, process
 from app.services.media.run import ToolFailedError, ToolHinderedError, ToolLimitError, run_tool
 from app.services.media.tools import MediaTools
-from app.services.media.types import sniff
+from app.services.media.types import Kind, sniff
 from app.services.workspace.incoming import HEAD
 from tests.samples import Samples, jpeg_size
 from tests.services.media.processing import Processed, ignore
@@ -201,3 +202,12 @@ async def test_what_there_is_already_is_saved_before_the_long_step(bench: Bench,
     outcome = await process(bench, stored.key, sniff(data[:HEAD]), ignore, save)
     assert saved == [replace(outcome, preview_key=None, preview_type=None)]
     assert None not in (saved[0].thumbnail_key, saved[0].poster_key, saved[0].waveform_key)
+
+
+@pytest.mark.parametrize(
+    ("rate", "step"),
+    [("25/1", 1), ("60/1", 1), ("60000/1001", 1), ("120/1", 2), ("9000/1", 16), ("0/0", 1), ("x", 1)],
+)
+def test_of_fast_frames_some_are_left_out(rate: str, step: int) -> None:
+    streams = [{"index": 0}, {"index": 1, "avg_frame_rate": rate}]
+    assert preview._step(Probe(Kind.VIDEO, 1, 1, 1.0, 1, {"streams": streams})) == step
