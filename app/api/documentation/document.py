@@ -17,7 +17,10 @@ TAGS: Final = (
     {"name": "api-keys", "description": "Keys of programs: scoped, expiring, shown once."},
     {"name": "admin", "description": "For administrators: accounts and the audit log."},
     {"name": "jobs", "description": "Durable work: once accepted, it is done, whatever dies meanwhile."},
-    {"name": "media", "description": "Files: uploaded, probed and given a thumbnail."},
+    {
+        "name": "media",
+        "description": "Files: uploaded, probed, and shown as thumbnail, poster, preview and waveform.",
+    },
     {"name": "uploads", "description": "Resumable uploads by the protocol tus 1.0.0."},
     {"name": "operations", "description": "For who runs it."},
 )
@@ -35,7 +38,10 @@ ALWAYS: Final = {
     "500": "A fault of this system; the log has it under the same request id.",
     "503": "PostgreSQL or Redis is away. Try again after `Retry-After` seconds.",
 }
-WITH_INPUT: Final = {"422": "A value is not valid: `details` names field, location and reason of each fault."}
+WITH_INPUT: Final = {
+    "422": "A value is not valid: `details` names field, location and reason of each fault.",
+    "431": "The address and the headers are too long to be read.",
+}
 WITH_PATH_VALUE: Final = {"404": "There is no such thing, or it is not yours."}
 WITH_BODY: Final = {
     "408": "The body stopped coming, or came too slowly.",
