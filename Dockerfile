@@ -14,8 +14,10 @@ RUN sh /usr/local/sbin/ffmpeg.sh
 
 # ---- Debian's Python, the libraries of ffmpeg, and the account -------------------------------------------------------
 FROM ${BASE} AS system
+# any other value builds all that follows anew, to compare it
+ARG FRESH=1
 ENV DEBIAN_FRONTEND=noninteractive
-# the group root and no password, so that any uid of that group may take the account's place; Debian has no such shell
+# The account has no password, no home and no shell, and the group root: any other uid of that group may take its place.
 RUN --mount=type=bind,source=deploy/image,target=/mnt \
     apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends python3 ca-certificates libdav1d7 libmp3lame0 libopus0 libvpx9 libwebp7 \
@@ -27,6 +29,7 @@ RUN --mount=type=bind,source=deploy/image,target=/mnt \
 
 # ---- the locked dependencies, as bytecode too ------------------------------------------------------------------------
 FROM system AS packages
+ARG FRESH=1
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv binutils >/dev/null
 RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
 COPY requirements.txt /tmp/

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import redis as blocking
 
+import tests.stack.jobs
 from tests.configuration import SECRET_KEY
 from tests.container.harness import Container, containers, unavailable
 from tests.servers import beside, plain
@@ -16,7 +17,8 @@ from tests.servers import beside, plain
 FIGURES: dict[str, str] = {}
 """What is printed at the end of the run: name and value with its unit."""
 
-KINDS = Path(__file__).with_name("kinds.py")
+MODULES = {"naps": Path(tests.stack.jobs.__file__), "often": Path(__file__).with_name("often.py")}
+"""Kinds of jobs that containers of tests know beside their own."""
 
 Make = Callable[..., Container]
 
@@ -39,9 +41,9 @@ def figures() -> dict[str, str]:
     return FIGURES
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_database(database_url: str) -> Iterator[str]:
-    """The address of a database without any table."""
+    """The address of a database without any table, this module's own."""
     name = f"container_{secrets.token_hex(4)}"
     with psycopg.connect(plain(database_url), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
@@ -57,15 +59,18 @@ def make(fresh_database: str, redis_url: str) -> Iterator[Make]:
     with containers() as made:
 
         def build(*options: str, **values: str) -> Container:
-            addresses = {"DATABASE_URL": fresh_database, "REDIS_URL": redis_url, "JOB_MODULES": "kinds"}
-            mounted = ("--volume", f"{KINDS}:/jobs/kinds.py:ro", "--env", "PYTHONPATH=/jobs")
-            made.append(Container(addresses | values, *mounted, *options))
+            addresses = {"DATABASE_URL": fresh_database, "REDIS_URL": redis_url}
+            modules = {"JOB_MODULES": ",".join(MODULES), "PYTHONPATH": "/jobs"}
+            mounted = [
+                word for name, file in MODULES.items() for word in ("--volume", f"{file}:/jobs/{name}.py:ro")
+            ]
+            made.append(Container(addresses | modules | values, *mounted, *options))
             return made[-1]
 
         yield build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(
     empty_database: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Container]:

@@ -96,12 +96,16 @@ class Container:
         options = ("--detach", "--name", self.name, "--network", "host", *strict, *variables, *self._options)
         docker("run", *options, IMAGE, *command)
 
+    def answers(self, path: str) -> int:
+        """The status of an answer; 0 while nobody answers."""
+        try:
+            return self.http.get(path).status_code
+        except httpx.TransportError:
+            return 0
+
     def is_ready(self) -> bool:
         """Whether readiness is 200."""
-        try:
-            return self.http.get("/health/ready").status_code == 200
-        except httpx.TransportError:
-            return False
+        return self.answers("/health/ready") == 200
 
     def wait_ready(self) -> None:
         """Wait for it."""
