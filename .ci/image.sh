@@ -18,6 +18,7 @@ image_begin() {
 start_engine() {
     DOCKER=/usr/bin/docker
     mkdir "$work/engine"
+    mountpoint -q /sys/fs/cgroup || cgroupfs-mount # where no init system has done it
     nice -n 10 dockerd --data-root "$work/engine/data" --exec-root "$work/engine/exec" --pidfile "$work/engine/pid" \
         >"$work/engine.log" 2>&1 &
     engine_pid=$!

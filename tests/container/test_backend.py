@@ -8,11 +8,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.services.media.probe import CODECS
 from tests.container.harness import IMAGE, Container, docker
 from tests.samples import Samples
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.container
+
+OF_OTHER_BUILDS = {"av1", "libaom-av1", "libopus", "libspeex", "libvorbis", "webp_anim"}
+"""Second decoders of what the image decodes with another, and one that its ffmpeg does not know yet."""
 
 PROGRAMS = {"api-0", "api-1", "worker", "beat"}
 
@@ -51,6 +55,13 @@ def test_v3_5_ffmpeg_is_there_and_knows_no_network(shared: Container) -> None:
     assert set(protocols[protocols.index("Input:") :]) == {"Input:", "Output:", "fd", "file", "pipe"}
     doctor = json.loads(shared.execute("holdfast", "doctor", "--json").stdout)
     assert not [finding for finding in doctor if finding["subject"] == "media decoders"], "one is missing"
+
+
+def test_its_decoders_are_those_that_files_may_use(shared: Container) -> None:
+    listed = shared.execute("ffmpeg", "-hide_banner", "-decoders").stdout.partition("------\n")[2]
+    decoders = {line.split()[1] for line in listed.splitlines()}
+    assert set(CODECS.split(",")) - decoders == OF_OTHER_BUILDS
+    assert decoders <= set(CODECS.split(",")), "and no more"
 
 
 def test_v3_6_python_is_3_13(shared: Container) -> None:
