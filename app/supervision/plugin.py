@@ -124,6 +124,9 @@ class Plugin:
             self._journal.say("WARNING", warning)
         self._journal.say("INFO", "supervision begins")
         stops.release()
+        # supervisord itself waits for a second before it looks at its programs for the first time.
+        for group in sorted(self._supervisord.process_groups.values()):
+            group.transition()
 
     def _stopping(self, _event: Any) -> None:
         self._supervisord.stop_groups = by_priority(self._supervisord.process_groups.values())
