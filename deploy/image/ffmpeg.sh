@@ -16,13 +16,13 @@ demuxers=mov,matroska,ogg,avi,mpegts,mpegps,mp3,aac,flac,wav,gif,rawvideo,pcm_s1
 demuxers=$demuxers,image_jpeg_pipe,image_png_pipe,image_webp_pipe,image_bmp_pipe,image_tiff_pipe
 
 encoders=libx264,libvpx_vp8,libvpx_vp9,libwebp,libwebp_anim,mjpeg,png,gif,rawvideo,wrapped_avframe
-encoders=$encoders,aac,libopus,libmp3lame,flac,pcm_s16le,pcm_f32le
+encoders=$encoders,aac,libopus,libmp3lame,flac,pcm_u8,pcm_s16le,pcm_f32le
 
 muxers=mp4,mov,ipod,webm,matroska,ogg,opus,mp3,adts,flac,wav,gif,webp,mjpeg,image2,image2pipe,rawvideo,null
 muxers=$muxers,pcm_s8,pcm_u8,pcm_s16le,pcm_f32le
 
 filters=scale,setsar,setdar,format,split,drawbox,overlay,crop,pad,transpose,rotate,hflip,vflip,null,color,fade
-filters=$filters,fps,trim,setpts,settb,select,thumbnail,tile,concat,yadif,bwdif,tonemap,colorspace,blackdetect,alphaextract
+filters=$filters,fps,framestep,trim,setpts,settb,select,thumbnail,tile,concat,yadif,bwdif,tonemap,colorspace,blackdetect,alphaextract
 filters=$filters,palettegen,paletteuse,showwavespic,aresample,aformat,anull,asplit,atrim,asetpts,asetnsamples,pan,amix,amerge
 filters=$filters,volume,volumedetect,astats,silencedetect,loudnorm,compand,afade,aselect,apad
 

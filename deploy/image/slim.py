@@ -38,12 +38,15 @@ def remove(packages: set[str]) -> None:
 
 
 def main() -> None:
-    """Remove packages and folders, then the rights by which a program becomes another account."""
+    """Remove packages and paths, then the rights by which a program becomes another account."""
     lines = Path(__file__).with_name("removed.txt").read_text().splitlines()[1:]
     remove({line for line in lines if not line.startswith("/")})
     for pattern in (line for line in lines if line.startswith("/")):
-        for folder in ROOT.glob(pattern.lstrip("/")):
-            shutil.rmtree(folder)
+        for path in ROOT.glob(pattern.lstrip("/")):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     privileged = ["find", "/", "-xdev", "-type", "f", "-perm", "/6000"]
     subprocess.run([*privileged, "-exec", "chmod", "a-s", "{}", "+"], check=True)
     subprocess.run(["ldconfig"], check=True)

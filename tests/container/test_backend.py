@@ -93,8 +93,13 @@ def test_uploads_are_processed_by_its_own_tools(shared: Container, video: Path) 
     assert answer.status_code in {201, 202}, answer.text
     job = shared.wait_job(answer.json()["job_id"], "succeeded", "failed")
     assert job["state"] == "succeeded", job
-    picture = shared.http.get(f"/api/v1/media/{answer.json()['id']}/thumbnail")
-    assert picture.content.startswith(b"\xff\xd8")
+    media = f"/api/v1/media/{answer.json()['id']}"
+    made = {
+        name: shared.http.get(f"{media}/{name}") for name in ("thumbnail", "poster", "preview", "waveform")
+    }
+    assert {name: answer.status_code for name, answer in made.items()} == dict.fromkeys(made, 200)
+    assert made["thumbnail"].content.startswith(b"\xff\xd8")
+    assert b"ftyp" in made["preview"].content[:16]
 
 
 def test_nothing_but_volumes_can_be_written(shared: Container) -> None:
