@@ -7,10 +7,10 @@ UV := $(BIN)/uv
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile -q --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs restart api doctor test check format bench lock clean
+.PHONY: help up down status logs restart api doctor test test-container check format bench lock clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 up: $(VENV)/.installed ## Start the whole stack and wait until it is ready
 	@$(BIN)/holdfast up
@@ -35,6 +35,10 @@ doctor: $(VENV)/.installed ## Name each fault of machine and configuration, with
 
 test: $(VENV)/.installed-dev ## Install what tests need and run all of them
 	@$(BIN)/python scripts/test.py
+
+test-container: $(VENV)/.installed-dev ## Build the image and try it in a container engine
+	@sh scripts/build-backend.sh
+	@. scripts/engine.sh && $(BIN)/pytest -q tests/container
 
 check: $(VENV)/.installed-dev ## Format, lint, types and the import contract
 	$(BIN)/ruff format --check .

@@ -30,6 +30,9 @@ OUTPUT = "output"
 TELL_EVERY = 30.0
 """Seconds."""
 
+APART = "tests/container"
+"""Tests of the built image: `make test-container`."""
+
 
 def run(name: str, command: list[str]) -> bool:
     """Run one step; print its output only where it fails."""
@@ -48,7 +51,7 @@ def run(name: str, command: list[str]) -> bool:
 
 def tests() -> bool:
     """Run all shares side by side: first how far each is, then, when all are done, what each said."""
-    listed = [path for paths in SHARES.values() for path in paths]
+    listed = [APART, *(path for paths in SHARES.values() for path in paths)]
     shares = SHARES | {"others": ("tests", *(f"--ignore={path}" for path in listed))}
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:

@@ -9,6 +9,7 @@ import typer
 from app import __version__
 from app.cli.accounts import create_admin
 from app.cli.console import fail
+from app.cli.container import run
 from app.cli.database import migrate
 from app.cli.doctor import doctor
 from app.cli.document import openapi
@@ -24,7 +25,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, restart, logs, api, migrate, create_admin, doctor, openapi):
+for command in (up, down, status, restart, logs, api, run, migrate, create_admin, doctor, openapi):
     cli.command()(command)
 
 

@@ -23,14 +23,18 @@ REACHABLE_SECONDS: Final = 60.0
 logger = logging.getLogger(__name__)
 
 
+class DatabaseAwayError(StackError):
+    """PostgreSQL did not answer in the time that it was given."""
+
+
 def migrate_when_reachable(
     settings: AppSettings, *, timeout: float = REACHABLE_SECONDS, alive: Callable[[], bool] = lambda: True
 ) -> str:
     """Bring the schema to this version's as soon as the database answers; gives the revision.
 
     Raises:
-        StackError: the stack that it belongs to ended, it did not answer within ``timeout`` seconds, or all
-            pools together are too large for it.
+        DatabaseAwayError: it did not answer within ``timeout`` seconds.
+        StackError: the stack that it belongs to ended, or all pools together are too large for the database.
     """
     end = time.monotonic() + timeout
     while True:
@@ -42,7 +46,7 @@ def migrate_when_reachable(
             if not alive():
                 raise StackError("the stack ended before PostgreSQL answered") from error
             if time.monotonic() > end:
-                raise StackError(
+                raise DatabaseAwayError(
                     f"PostgreSQL did not answer within {timeout:g} s: see `make doctor`"
                 ) from error
             time.sleep(0.1)
@@ -76,15 +80,16 @@ def migrate(
         except Exception as error:
             logger.exception("migration_failed")
             raise typer.Exit(1) from error
-        logger.info("schema_up_to_date", extra={"revision": revision})
-        _tell_where_nobody_administrates(settings)
+        tell(settings, revision)
         return
     with errors.status("Migrating ..."):
         revision = migrate_when_reachable(settings)
     console.print(f"The schema is at {revision}.")
 
 
-def _tell_where_nobody_administrates(settings: AppSettings) -> None:
+def tell(settings: AppSettings, revision: str) -> None:
+    """Log where the schema is, and that nobody administrates where that is so."""
+    logger.info("schema_up_to_date", extra={"revision": revision})
     # None is made here: these lines go to a log, which is no place for a one-time password.
     with suppress(StackError):
         if not has_admin(settings):

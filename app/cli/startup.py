@@ -35,16 +35,20 @@ class Plan:
     servers: tuple[str, ...]
 
     @classmethod
-    def make(cls) -> "Plan":
+    def make(cls, *, embedded: bool = True) -> "Plan":
         """Prepare the state folder and check the configuration.
+
+        Args:
+            embedded: run the data servers whose addresses nobody set, and generate secrets that are missing.
 
         Raises:
             ConfigurationError: with every fault.
             ServerMissingError: a data server is to be embedded and cannot be found.
+            StackError: the state folder cannot be used.
         """
         given = given_values()
         state = State.chosen(given)
-        servers = state.embedded_servers(given)
+        servers = state.embedded_servers(given) if embedded else ()
         for name, find in (("postgres", find_postgres), ("redis", find_redis)):
             if name in servers:
                 find()
@@ -52,7 +56,8 @@ class Plan:
             state.prepare()
             if control.running_pid(state) is None:
                 end_orphans(state)
-                state.generate(servers)
+                if embedded:
+                    state.generate(servers)
         except OSError as error:
             raise StackError(
                 f"the state folder {state.folder} cannot be used ({error.strerror}): "

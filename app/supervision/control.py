@@ -16,6 +16,7 @@ from xmlrpc.client import Fault, ServerProxy
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from app.core.heartbeat import age
+from app.supervision import stops
 from app.supervision.environment import CONFIGURATION, client_configuration, link_client_configuration
 from app.supervision.state import State
 
@@ -88,6 +89,7 @@ def start_in_background(state: State, environment: dict[str, str]) -> subprocess
 def become_supervisord(environment: dict[str, str]) -> NoReturn:
     """Replace this process by supervisord, as a container's first process."""
     argv = supervisord_command()
+    stops.hold()
     os.execve(argv[0], argv, environment)  # noqa: S606 - no shell is wanted
 
 

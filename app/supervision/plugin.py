@@ -23,6 +23,7 @@ from supervisor.events import (
 )
 from supervisor.states import SupervisorStates
 
+from app.supervision import stops
 from app.supervision.clock import SecondTick, add_second_tick
 from app.supervision.escalation import Escalation
 from app.supervision.forking import use_safe_fork
@@ -122,6 +123,10 @@ class Plugin:
         for warning in self._supervisord.options.parse_warnings:
             self._journal.say("WARNING", warning)
         self._journal.say("INFO", "supervision begins")
+        stops.release()
+        # supervisord itself waits for a second before it looks at its programs for the first time.
+        for group in sorted(self._supervisord.process_groups.values()):
+            group.transition()
 
     def _stopping(self, _event: Any) -> None:
         self._supervisord.stop_groups = by_priority(self._supervisord.process_groups.values())

@@ -2,8 +2,6 @@
 
 import json
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from tests.accounts import OWNER
 from tests.configuration import NOWHERE
 from tests.servers import plain, wait_for
 from tests.stack.harness import Stack, fresh_stack, patient
+from tests.stack.uploads import SlowUpload
 
 pytestmark = pytest.mark.stack
 
@@ -43,35 +42,6 @@ def one_of_ours(fresh_database: str, redis_url: str) -> Iterator[Stack]:
         yield stack
 
 
-class SlowUpload(threading.Thread):
-    """An upload whose body takes about five seconds; keeps the raw answer."""
-
-    def __init__(self, stack: Stack, content: bytes) -> None:
-        super().__init__()
-        self.answer = b""
-        self.begun = threading.Event()
-        self._port = stack.port
-        self._credential = stack.client.headers["Authorization"]
-        self._content = content
-
-    def run(self) -> None:
-        pieces = 50
-        size = len(self._content) // pieces + 1
-        with socket.create_connection(("127.0.0.1", self._port), timeout=30) as connection:
-            head = (
-                "POST /api/v1/media?filename=film.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                f"Authorization: {self._credential}\r\n"
-                f"Content-Type: video/mp4\r\nContent-Length: {len(self._content)}\r\n\r\n"
-            )
-            connection.sendall(head.encode())
-            for number in range(pieces):
-                connection.sendall(self._content[number * size : (number + 1) * size])
-                self.begun.set()
-                time.sleep(0.1)
-            while data := connection.recv(65536):
-                self.answer += data
-
-
 async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_with_0(
     one_of_ours: Stack, sessions: Sessions, video: Path
 ) -> None:
@@ -79,7 +49,7 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
     stack.start()
     job_id = await accept_nap(sessions, seconds=60)
     stack.wait_job(job_id, "running")
-    upload = SlowUpload(stack, video.read_bytes())
+    upload = SlowUpload(stack.port, stack.client.headers["Authorization"], video.read_bytes())
     upload.start()
     assert upload.begun.wait(10)
     members = stack.members()

@@ -72,8 +72,8 @@ class Stack:
         self._programs.append(path)
         return path
 
-    def start(self, *, read: bool = True, **variables: object) -> None:
-        """Start supervisord; without ``read`` nobody reads what it writes."""
+    def start(self, *, read: bool = True, wait: bool = True, **variables: object) -> None:
+        """Start supervisord; without ``read`` its lines wait, without ``wait`` it may not answer yet."""
         values = {
             "RUN_DIR": self.run,
             "HOLDFAST_PROGRAMS": " ".join(str(path) for path in self._programs),
@@ -94,7 +94,8 @@ class Stack:
         )
         if read:
             self.read()
-        until(self.answers, "supervisord's answer")
+        if wait:
+            until(self.answers, "supervisord's answer")
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -76,12 +76,16 @@ def secret_files(folder: Path, documented: Mapping[str, str]) -> dict[str, str]:
     """The files of a folder that are named as a setting, to their content without its last line break.
 
     Raises:
-        ConfigurationError: one of them cannot be read.
+        ConfigurationError: the folder or one of them cannot be read.
     """
-    if not folder.is_dir():
-        return {}
+    try:
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise ConfigurationError(
+            [Fault(str(folder), "cannot be read", "a folder that this account may read")]
+        ) from error
     found = {}
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         if path.name.upper() in documented and path.is_file():
             try:
                 found[path.name.upper()] = path.read_text("utf-8").rstrip("\r\n")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,19 @@ def test_production_refuses_placeholders_of_every_secret(
     tmp_path: Path, values: dict[str, str], name: str
 ) -> None:
     assert name in faults(tmp_path, APP_ENV="production", **values)
+
+
+def test_a_folder_of_secrets_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "secrets"
+    closed.mkdir()
+    listed = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)  # root, as whom tests may run, would not be refused
+    assert "a folder that this account may read" in faults(tmp_path, SECRETS_DIR=str(closed))[str(closed)]

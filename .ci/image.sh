@@ -1,0 +1,69 @@
+# Read by .ci/run: an engine, the image built in it beside other work, and the tests of that image.
+
+image_begin() {
+    work=$(mktemp -d)
+    engine_pid=
+    build_pid=
+    trap image_end EXIT
+    . scripts/engine.sh
+    if ! "$DOCKER" version >/dev/null 2>&1; then
+        [ "$(id -u)" = 0 ] || return 0
+        start_engine
+    fi
+    build_image >"$work/build.log" 2>&1 &
+    build_pid=$!
+}
+
+# An engine of our own, with its data where it can be thrown away; it gives way to the tests.
+start_engine() {
+    DOCKER=/usr/bin/docker
+    mkdir "$work/engine"
+    mountpoint -q /sys/fs/cgroup || cgroupfs-mount # where no init system has done it
+    nice -n 10 dockerd --data-root "$work/engine/data" --exec-root "$work/engine/exec" --pidfile "$work/engine/pid" \
+        >"$work/engine.log" 2>&1 &
+    engine_pid=$!
+    for _ in $(seq 60); do
+        if "$DOCKER" version >/dev/null 2>&1; then return 0; fi
+        kill -0 "$engine_pid" 2>/dev/null || break
+        sleep 1
+    done
+    tail -n 20 "$work/engine.log" >&2
+    echo "the container engine did not start" >&2
+    return 1
+}
+
+# Twice, to compare: what the second build makes anew must be the same. What both are given must be in no layer.
+build_image() {
+    set -e
+    sh scripts/base-image.sh
+    local authorities=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+    echo "planted-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >"$work/planted"
+    { if [ -r "$authorities" ]; then cat "$authorities"; fi; echo "# $(cat "$work/planted")"; } >"$work/ca.crt"
+    printf '# %s\n[global]\nprogress-bar = off\n' "$(cat "$work/planted")" >"$work/pip.conf"
+    export CA_BUNDLE="$work/ca.crt" PIP_CONFIG_FILE="$work/pip.conf" BUILD_NETWORK=host
+    sh scripts/build-backend.sh holdfast:ci
+    sh scripts/build-backend.sh holdfast:again --build-arg FRESH=2
+}
+
+image_test() {
+    if [ -z "$build_pid" ]; then
+        echo "The image is not tried: no container engine answers, and only root can start one."
+        return 0
+    fi
+    if ! wait "$build_pid"; then
+        tail -n 60 "$work/build.log"
+        echo "FAILED image build"
+        return 1
+    fi
+    HOLDFAST_IMAGE=holdfast:ci HOLDFAST_IMAGE_AGAIN=holdfast:again PLANTED_SECRET=$(cat "$work/planted") \
+        .venv/bin/pytest -q tests/container
+}
+
+image_end() {
+    if [ -n "$build_pid" ] && kill -0 "$build_pid" 2>/dev/null; then kill "$build_pid"; fi
+    if [ -n "$engine_pid" ]; then
+        kill "$engine_pid" 2>/dev/null || true
+        wait "$engine_pid" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
