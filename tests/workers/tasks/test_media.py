@@ -20,9 +20,11 @@ from app.services.media import deletion, intake, results
 from app.services.media.probe import Probe
 from app.services.media.process import Outcome, process
 from app.services.media.run import ToolHinderedError
+from app.services.media.strays import objects_of
 from app.services.media.types import Kind
 from app.services.workspace import Workspace
 from app.services.workspace.incoming import HEAD
+from app.services.workspace.objects import place
 from app.workers.tasks import media as task
 from app.workers.tasks.media import MediaArgs, process_media
 from tests.accounts import OWNER
@@ -387,5 +389,6 @@ async def test_a_file_in_a_bucket_is_processed(
     assert file.thumbnail_key is not None
     async with workspace.open(file.thumbnail_key) as thumbnail:
         assert jpeg_size(await thumbnail.read(10**6)) == (480, 270)
-    assert len(names(bucket)) == 2
+    assert file.preview_key is not None
+    assert set(names(bucket)) == {place(key) for key in objects_of(file)}
     assert [path for path in workspace.root.rglob("*") if path.is_file()] == []
