@@ -22,7 +22,7 @@ from tests.accounts import ADMIN, OTHER, bearer, seed
 from tests.configuration import make_settings
 from tests.servers import beside, plain, postgres_server, redis_server, state_folder
 
-pytest_plugins = ["tests.samples"]
+pytest_plugins = ["tests.samples", "tests.buckets"]
 
 FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
 """What guards a PostgreSQL against a power cut; that of a test run ends with it, and makes many databases."""

@@ -14,6 +14,7 @@ from app.cli.database import migrate
 from app.cli.doctor import doctor
 from app.cli.document import openapi
 from app.cli.stack import api, down, logs, restart, status, up
+from app.cli.storage import storage
 from app.core.config import ConfigurationError, exit_on_faults
 from app.supervision.control import StackError
 from app.supervision.embedded.binaries import ServerMissingError
@@ -25,7 +26,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, down, status, restart, logs, api, run, migrate, create_admin, doctor, openapi):
+for command in (up, down, status, restart, logs, api, run, migrate, create_admin, doctor, storage, openapi):
     cli.command()(command)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.cli.accounts import HOW
 from app.cli.console import console, print_json
 from app.cli.startup import holder
+from app.cli.storage import summary
 from app.core.config import (
     EXIT_CONFIGURATION,
     PROJECT_ROOT,
@@ -34,7 +35,10 @@ from app.core.database import check_pool_budget, create_engine, create_sessions,
 from app.core.redis import create_redis
 from app.services.auth import administrators
 from app.services.media.tools import ToolMissingError, find_tools, missing_decoders, missing_encoders
+from app.services.media.usage import last_report
 from app.services.media.walls import missing_walls
+from app.services.workspace import State as Writability
+from app.services.workspace import Workspace
 from app.supervision import control
 from app.supervision.embedded.account import unprivileged_account
 from app.supervision.embedded.binaries import ServerMissingError, find_postgres, find_redis
@@ -72,6 +76,7 @@ def doctor(
             *_accounts(settings),
             *_servers(settings),
             *_media(settings),
+            *_bucket(settings),
             *_port(settings),
             *_frontend(settings),
         ]
@@ -211,7 +216,7 @@ async def _database(settings: AppSettings) -> list[Finding]:
             findings.append(Finding("pgvector", "is not available on the server", fix))
         if problem := await check_pool_budget(engine, settings):
             findings.append(Finding("connection pools", "do not fit the server", problem))
-        return [*findings, await _administrator(engine)]
+        return [*findings, await _administrator(engine), *await _sweep(engine)]
     except (SQLAlchemyError, OSError) as error:
         said = type(getattr(error, "orig", None) or error).__name__
         return [Finding("PostgreSQL", f"does not answer ({said})", "start it, or correct DATABASE_URL")]
@@ -228,6 +233,19 @@ async def _administrator(engine: AsyncEngine) -> Finding:
     return (
         Finding("administrator", "there is one") if there else Finding("administrator", "there is none", HOW)
     )
+
+
+async def _sweep(engine: AsyncEngine) -> list[Finding]:
+    """What the last sweep found, where there was one and it found something."""
+    try:
+        async with transaction(create_sessions(engine)) as session:
+            report = await last_report(session)
+    except ProgrammingError:
+        return []
+    if report is None or not report.disagrees:
+        return []
+    said = f"{summary(report)} (sweep of {report.finished_at:%Y-%m-%d %H:%M} UTC)"
+    return [Finding("stored files", said, "`holdfast storage` names them: restore them from a backup")]
 
 
 async def _redis(settings: AppSettings) -> Finding:
@@ -267,6 +285,17 @@ def _walls() -> Finding:
     # No fault: not every kernel can, and whitelists and limits hold without them.
     said = f"the kernel confines media tools without {' and '.join(missing)}"
     return Finding("media walls", f"{said}: Linux 5.13 has both, where its container lets it")
+
+
+def _bucket(settings: AppSettings) -> Iterator[Finding]:
+    if settings.storage.s3_bucket is None:
+        return
+    state = Workspace.from_settings(settings).store.check()
+    if state is Writability.WRITABLE:
+        yield Finding("S3 bucket", f"{settings.storage.s3_bucket} answers")
+    else:
+        fix = "check S3_ENDPOINT_URL, S3_BUCKET, S3_REGION and what the key may do"
+        yield Finding("S3 bucket", f"{settings.storage.s3_bucket}: {state}", fix)
 
 
 def _port(settings: AppSettings) -> Iterator[Finding]:

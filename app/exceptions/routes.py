@@ -25,9 +25,10 @@ def nearest_path(app: FastAPI, path: str) -> str | None:
 
 
 def allowed_methods(app: FastAPI, path: str) -> list[str]:
-    """Every method that some route answers at this path (RFC 9110, section 10.2.1)."""
-    found: set[str] = set()
-    for _, pattern, methods in _routes(app):
-        if pattern.match(path):
-            found |= methods
-    return sorted(found)
+    """Every method that some route answers at this path (RFC 9110, section 10.2.1).
+
+    A path that is a route's own, as `/media/usage`, is not meant by those that would take it for a value.
+    """
+    matching = [route for route in _routes(app) if route[1].match(path)]
+    own = [route for route in matching if route[0] == path]
+    return sorted(set().union(*(methods for _, _, methods in own or matching)))

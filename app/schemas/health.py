@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.schemas.base import BaseSchema, Timestamp
+from app.schemas.storage import StorageReport
 
 
 class HealthStatus(StrEnum):
@@ -125,3 +126,4 @@ class DetailedHealthResponse(BaseSchema):
     heartbeats: list[HeartbeatResponse]
     processes: list[ProcessResponse]
     disk: DiskResponse | None
+    storage: StorageReport | None = Field(description="What the last sweep of the storage found.")

@@ -1,4 +1,4 @@
-"""For administrators: accounts, the keys of service accounts, the audit log."""
+"""For administrators: accounts, the keys of service accounts, the storage, the audit log."""
 
 import uuid
 from typing import Annotated, Any, Final
@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import status as http
 from pydantic import SecretStr
 
-from app.api.credentials import AuditReader, UsersAdmin, needs
-from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
+from app.api.credentials import AuditReader, SystemReader, UsersAdmin, needs
+from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, SettingsDep, state_of
 from app.api.idempotency import IdempotentRoute, idempotent
 from app.api.v1.api_keys import MISSING_KEY, NO_STORE, created
 from app.api.versioned import CHANGED, SHOWN, IfMatch, IfNoneMatch, answer
@@ -23,10 +23,12 @@ from app.schemas.admin import (
 from app.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyResponse
 from app.schemas.audit import AuditEventResponse
 from app.schemas.base import CursorPage, ErrorResponse, Moment, PaginatedResponse, Text
+from app.schemas.storage import StorageResponse
 from app.services import versions
 from app.services.auth import api_keys, audit, directory
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
+from app.services.media import usage
 
 router = APIRouter(prefix="/admin", tags=["admin"], route_class=IdempotentRoute)
 
@@ -199,6 +201,12 @@ async def revoke_user_api_key(
     await api_keys.revoke(
         session, key_id, user_id=user_id, by=principal, gate=state_of(request)["gate"], origin=origin
     )
+
+
+@router.get("/storage")
+async def read_storage(session: ReadingDep, _: SystemReader, settings: SettingsDep) -> StorageResponse:
+    """How much is stored and by whom, and what the last sweep found. It looks at no object."""
+    return await usage.overview(session, settings.storage)
 
 
 @router.get("/audit", responses=_NO_CURSOR)

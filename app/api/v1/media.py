@@ -10,13 +10,15 @@ from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
+from app.api.paths import thing
 from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.media import MediaFileDetail, MediaFileSummary
+from app.schemas.storage import MediaUsage
 from app.services.auth.scopes import Scope
-from app.services.media import files, intake
+from app.services.media import deletion, files, intake, usage
 from app.services.media.files import Download
 from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, boundary_of
 from app.services.media.renditions import Rendition
@@ -63,6 +65,7 @@ _UPLOAD_RESPONSES: Final[_Responses] = {
     400: {"model": ErrorResponse, "description": "Empty, malformed or interrupted."},
     413: {"model": ErrorResponse, "description": "Over `MAX_UPLOAD_SIZE`, or over the quota of the account."},
     415: {"model": ErrorResponse, "description": "Not one of the accepted media types."},
+    503: {"model": ErrorResponse, "description": "The object storage does not answer."},
     507: {"model": ErrorResponse, "description": "The workspace is full, missing or read-only."},
 }
 
@@ -115,12 +118,24 @@ async def list_media(
     return PaginatedResponse(items=items, total=total, page=page.number, page_size=page.size)
 
 
+@router.get("/usage")
+async def get_media_usage(session: ReadingDep, principal: MediaReader) -> MediaUsage:
+    """How much you store."""
+    return await usage.of_account(session, principal.user_id)
+
+
 @router.get("/{media_id}", responses=_MISSING | SHOWN, response_model=MediaFileDetail)
 async def get_media(
     session: ReadingDep, principal: MediaReader, media_id: uuid.UUID, if_none_match: IfNoneMatch = None
 ) -> Response:
     """One file: its state, its job, and what ffprobe found."""
     return answer(await files.get(session, media_id, owner_id=principal.user_id), if_none_match)
+
+
+@router.delete("/" + thing("media_id"), status_code=status.HTTP_204_NO_CONTENT, responses=_MISSING)
+async def delete_media(session: SessionDep, principal: MediaWriter, media_id: uuid.UUID) -> None:
+    """Delete a file with all that was made of it. What it stored is removed once no other file has it too."""
+    await deletion.delete(session, media_id, owner_id=principal.user_id)
 
 
 @router.head("/{media_id}/content", include_in_schema=False, response_model=None)

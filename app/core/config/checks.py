@@ -96,14 +96,16 @@ def _integrations(settings: "AppSettings") -> Iterator[Fault]:
             "S3_BUCKET": storage.s3_bucket,
             "S3_ACCESS_KEY": storage.s3_access_key,
             "S3_SECRET_KEY": storage.s3_secret_key,
-        }
+        },
+        {"S3_ENDPOINT_URL": storage.s3_endpoint, "S3_PREFIX": storage.s3_prefix},
     )
     yield from _together({"SMTP_HOST": email.smtp_host, "EMAIL_FROM": email.sender})
     yield from _together({"SMTP_USER": email.smtp_user, "SMTP_PASSWORD": email.smtp_password})
 
 
-def _together(values: dict[str, object]) -> Iterator[Fault]:
-    there = [name for name, value in values.items() if value]
+def _together(values: dict[str, object], optional: dict[str, object] | None = None) -> Iterator[Fault]:
+    """All values are wanted as soon as one of them is there, or one that means nothing without them."""
+    there = [name for name, value in (values | (optional or {})).items() if value]
     if there:
         for name in (name for name in values if name not in there):
             yield Fault(name, f"is missing while {there[0]} is set", f"all of {', '.join(values)}, or none")

@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Final, Self
 
-import anyio
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,7 +36,7 @@ async def make(workspace: Workspace, reading: Reading, user_id: uuid.UUID, progr
 
     Raises:
         InsufficientStorageException: there is no room for it.
-        OSError: a file of the account cannot be read now.
+        ServiceUnavailableException: a file of the account cannot be read now.
     """
     async with reading() as session:
         owned = MediaFile.owner_id == user_id
@@ -50,8 +49,8 @@ async def make(workspace: Workspace, reading: Reading, user_id: uuid.UUID, progr
             await archive.add(name, _listed(_rows(reading, rows)))
         done = 0
         async for file in _rows(reading, belongings.files(user_id)):
-            path = workspace.path(file["sha256"])
-            await archive.add(f"media/{file['id']}/{file['name']}", _chunks(path), when=file["created_at"])
+            chunks = _chunks(workspace, file["sha256"])
+            await archive.add(f"media/{file['id']}/{file['name']}", chunks, when=file["created_at"])
             done += file["size"]
             await progress(done / max(total, 1), "media")
         await archive.finish()
@@ -133,7 +132,7 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-async def _chunks(path: Any) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(path, "rb") as file:
+async def _chunks(workspace: Workspace, key: str) -> AsyncIterator[bytes]:
+    async with workspace.open(key) as file:
         while chunk := await file.read(CHUNK):
             yield chunk

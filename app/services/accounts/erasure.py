@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from typing import Final
 
 import anyio
@@ -28,7 +27,7 @@ from app.models.user import User
 from app.services.auth import audit
 from app.services.auth.audit import Event
 from app.services.media.resumable.pruning import take_uploads
-from app.services.media.strays import FILE_REFERENCES, remove_unreferenced
+from app.services.media.strays import objects_of, remove_unreferenced
 from app.services.workspace import Workspace
 
 STEP: Final = 100
@@ -53,6 +52,7 @@ async def erase(begin: Begin, workspace: Workspace, user_id: uuid.UUID, *, patie
 
     Raises:
         InsufficientStorageException: the workspace is away; what is left is taken another time.
+        ServiceUnavailableException: the same for a bucket.
     """
     async with begin() as session:
         if not await _is_deleted(session, user_id):
@@ -116,8 +116,7 @@ async def _take_uploads(begin: Begin, workspace: Workspace, user_id: uuid.UUID) 
 
 async def _take_some_uploads(session: AsyncSession, workspace: Workspace, user_id: uuid.UUID) -> int:
     uploads = await take_uploads(session, workspace, user_id, limit=STEP)
-    keys = [(upload.sha256, upload.updated_at) for upload in uploads]
-    await remove_unreferenced(session, workspace, _latest(keys))
+    await remove_unreferenced(session, workspace, objects_of(*uploads))
     return len(uploads)
 
 
@@ -129,9 +128,8 @@ async def _take_media(begin: Begin, workspace: Workspace, user_id: uuid.UUID) ->
 async def _take_some_media(session: AsyncSession, workspace: Workspace, user_id: uuid.UUID) -> int:
     wanted = select(MediaFile).where(MediaFile.owner_id == user_id).order_by(MediaFile.id).limit(STEP)
     files = (await session.scalars(wanted.with_for_update())).all()
-    keys = [(getattr(file, column.key), file.updated_at) for file in files for column in FILE_REFERENCES]
     await session.execute(delete(MediaFile).where(MediaFile.id.in_([file.id for file in files])))
-    await remove_unreferenced(session, workspace, _latest(keys))
+    await remove_unreferenced(session, workspace, objects_of(*files))
     return len(files)
 
 
@@ -139,9 +137,8 @@ async def _take_exports(begin: Begin, workspace: Workspace, user_id: uuid.UUID) 
     async with begin() as session:
         wanted = select(DataExport).where(DataExport.user_id == user_id).order_by(DataExport.id).limit(STEP)
         exports = (await session.scalars(wanted.with_for_update())).all()
-        keys = [(export.object_key, export.updated_at) for export in exports]
         await session.execute(delete(DataExport).where(DataExport.id.in_([export.id for export in exports])))
-        await remove_unreferenced(session, workspace, _latest(keys))
+        await remove_unreferenced(session, workspace, objects_of(*exports))
     return len(exports)
 
 
@@ -150,12 +147,3 @@ async def _take(begin: Begin, table: type[Base], mine: ColumnElement[bool]) -> i
     async with begin() as session:
         some = select(key).where(mine).limit(STEP)
         return len((await session.scalars(delete(table).where(key.in_(some)).returning(key))).all())
-
-
-def _latest(keys: list[tuple[str | None, datetime]]) -> dict[str, datetime]:
-    """Each object with the latest moment at which a row spoke of it."""
-    latest: dict[str, datetime] = {}
-    for key, moment in keys:
-        if key is not None:
-            latest[key] = max(moment, latest.get(key, moment))
-    return latest

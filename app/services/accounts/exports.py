@@ -1,7 +1,7 @@
 """Copies of all that belongs to an account: asked for, listed, handed out, and forgotten after a week."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Select, delete, func, literal, select, tuple_, update
@@ -21,7 +21,7 @@ from app.services.auth.origin import Origin
 from app.services.auth.principal import Principal
 from app.services.jobs import JobFailed, enqueue
 from app.services.media.files import Download, download
-from app.services.media.strays import remove_unreferenced
+from app.services.media.strays import objects_of, remove_unreferenced, secure
 from app.services.workspace import Stored, Workspace
 
 EXPORT: Final = "accounts.export"
@@ -122,12 +122,14 @@ async def complete(session: AsyncSession, workspace: Workspace, export_id: uuid.
 
     Raises:
         JobFailed: it was forgotten meanwhile; what was made is removed.
+        ServiceUnavailableException: the file is gone again.
     """
+    await secure(session, workspace, stored.key)
     made = update(DataExport).where(DataExport.id == export_id)
     values = {"object_key": stored.key, "size": stored.size, "expires_at": func.now() + literal(KEPT)}
     user_id = await session.scalar(made.values(values).returning(DataExport.user_id))
     if user_id is None:
-        await remove_unreferenced(session, workspace, {stored.key: datetime.now(UTC)})
+        await remove_unreferenced(session, workspace, {stored.key})
         raise JobFailed(_FORGOTTEN, code="export_gone")
     before = update(DataExport).where(DataExport.user_id == user_id, DataExport.id != export_id)
     await session.execute(before.values(expires_at=func.least(DataExport.expires_at, func.now())))
@@ -147,8 +149,7 @@ async def prune_exports(session: AsyncSession, *, workspace: Workspace, limit: i
     )
     exports = (await session.scalars(old)).all()
     await session.execute(delete(DataExport).where(DataExport.id.in_([export.id for export in exports])))
-    objects = {export.object_key: export.updated_at for export in exports if export.object_key}
-    await remove_unreferenced(session, workspace, objects)
+    await remove_unreferenced(session, workspace, objects_of(*exports))
     return len(exports)
 
 

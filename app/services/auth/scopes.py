@@ -29,7 +29,7 @@ DESCRIPTIONS: Final[dict[Scope, str]] = {
     Scope.MEDIA_WRITE: "Upload, change and delete one's own files.",
     Scope.USERS_ADMIN: "See, make, change and disable accounts.",
     Scope.AUDIT_READ: "Read the audit log.",
-    Scope.SYSTEM_READ: "See how the system is: health in detail.",
+    Scope.SYSTEM_READ: "See how the system is: health in detail, storage.",
 }
 
 _WORK: Final = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE, Scope.MEDIA_READ, Scope.MEDIA_WRITE})

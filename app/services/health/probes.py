@@ -15,12 +15,14 @@ from app.core.database import create_engine
 from app.core.drain import Drain
 from app.core.revisions import older_revisions
 from app.schemas.health import HealthStatus, PoolResponse, QueueResponse
+from app.schemas.storage import StorageReport
 from app.services.health import checks
 from app.services.health.checks import PATIENCE, Check, ask
 from app.services.health.details import pool_use, queue_depths
 from app.services.health.shared import Shared
 from app.services.health.workspace import WorkspaceQuestion
 from app.services.heartbeats import BEAT, WORKER, Heartbeat, read_heartbeats
+from app.services.media.usage import last_report
 from app.services.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class Health:
         self._told: dict[str, str | None] = {}
         self._findings = Shared(self._ask_all)
         self._queues = Shared(self._ask_queues)
+        self._sweeps = Shared(self._ask_sweeps)
 
     async def open(self) -> Self:
         """Learn which revisions of the database are too old for this code."""
@@ -96,6 +99,7 @@ class Health:
         """Let go of the connection."""
         await self._findings.aclose()
         await self._queues.aclose()
+        await self._sweeps.aclose()
         await self._engine.dispose()
 
     async def findings(self) -> Findings:
@@ -117,6 +121,10 @@ class Health:
     async def queue_depths(self) -> list[QueueResponse] | None:
         """What waits and runs in each queue; None where the database does not tell in time."""
         return await self._queues.get()
+
+    async def storage_report(self) -> StorageReport | None:
+        """What the last sweep of the storage found; None before the first, or where nobody tells in time."""
+        return await self._sweeps.get()
 
     def _stopping(self) -> list[str]:
         reasons = ["draining"] if self._drain.active else []
@@ -158,6 +166,13 @@ class Health:
             async with asyncio.timeout(PATIENCE):
                 # Not over the probes' connection: a count that waits for a lock must not hold readiness.
                 return await queue_depths(self._served)
+        except (SQLAlchemyError, OSError, TimeoutError):
+            return None
+
+    async def _ask_sweeps(self) -> StorageReport | None:
+        try:
+            async with asyncio.timeout(PATIENCE), self._served.connect() as connection:
+                return await last_report(connection)
         except (SQLAlchemyError, OSError, TimeoutError):
             return None
 

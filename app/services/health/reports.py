@@ -58,6 +58,7 @@ async def detailed(health: Health, settings: AppSettings) -> DetailedHealthRespo
         heartbeats=_heartbeats(findings),
         processes=supervised_processes(settings.run_dir),
         disk=disk_use(settings),
+        storage=await health.storage_report(),
     )
 
 

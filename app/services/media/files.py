@@ -1,32 +1,30 @@
 """Uploaded files: listed, and handed out to their owner."""
 
 import os
+import stat
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio.to_thread
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
-from app.exceptions.base import (
-    NotFoundException,
-    ServiceUnavailableException,
-)
+from app.exceptions.base import NotFoundException
 from app.models.media_file import MediaFile, MediaState
 from app.schemas.media import MediaFileDetail, MediaFileSummary
 from app.services.media import renditions, states
 from app.services.media.renditions import NONE_DUE, Rendition
 from app.services.media.types import Kind
-from app.services.workspace import Workspace
+from app.services.workspace import ObjectInfo, Workspace
+from app.services.workspace.status import unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A durable object to send: where it is, its facts, and how it is called."""
+    """A durable object to send: where it is, its facts as those of a file, and how it is called."""
 
-    path: Path
+    workspace: Workspace
     facts: os.stat_result
     key: str
     mime_type: str
@@ -108,14 +106,15 @@ async def download(workspace: Workspace, key: str, mime_type: str, name: str) ->
     Raises:
         ServiceUnavailableException: the workspace does not have it now.
     """
-    path = workspace.path(key)
-    try:
-        facts = await anyio.to_thread.run_sync(os.stat, path)
-    except OSError as error:
-        raise ServiceUnavailableException(
-            "The stored file cannot be read at the moment. The operator must check the workspace."
-        ) from error
-    return Download(path, facts, key, mime_type, name)
+    found = await workspace.info(key)
+    if found is None:
+        raise unreadable()
+    return Download(workspace, _as_of_a_file(found), key, mime_type, name)
+
+
+def _as_of_a_file(found: ObjectInfo) -> os.stat_result:
+    modified = int(found.modified)
+    return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, found.size, modified, modified, modified))
 
 
 def _with_job() -> Select[MediaFile]:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +19,8 @@ from app.services.media.names import clean_name
 from app.services.media.quota import Allowance
 from app.services.media.types import MediaType, behind_tag, sniff
 from app.services.workspace import Stored, Workspace
-from app.services.workspace.incoming import HEAD
+from app.services.workspace.incoming import HEAD, Hold
+from app.services.workspace.locks import hold
 
 PROCESS: Final = "media.process"
 """The name of the job that probes a file and makes its renditions."""
@@ -58,7 +60,7 @@ async def accept(
 ) -> MediaFileDetail:
     """Store an upload, then add its row and the job that processes it to the session's transaction.
 
-    The session is not touched before the file is durable, so that a slow sender holds no connection.
+    The session is not touched before the file has arrived, so that a slow sender holds no connection.
 
     Args:
         session: the caller's transaction.
@@ -77,9 +79,12 @@ async def accept(
         QuotaExceededException: the account has no room for it.
         UnsupportedMediaTypeException: its content is none of the accepted types.
         InsufficientStorageException: the workspace is missing, read-only or full.
+        ServiceUnavailableException: the bucket does not answer.
     """
     allowance = allowance or Allowance(owner_id)
-    stored, media_type = await _store(workspace, upload, limit=limit, allowance=allowance, expected=expected)
+    stored, media_type = await _store(
+        workspace, upload, limit=limit, allowance=allowance, expected=expected, hold=partial(hold, session)
+    )
     if claim is not None:
         await claim(digest(f"{stored.key} {upload.filename or ''}"))
     await quota.reserve(session, owner_id, quota=allowance.quota, size=stored.size)
@@ -131,7 +136,7 @@ async def type_of(head: bytes, read: Callable[[int, int], Awaitable[bytes]]) -> 
 
 
 async def _store(
-    workspace: Workspace, upload: Upload, *, limit: int, allowance: Allowance, expected: int
+    workspace: Workspace, upload: Upload, *, limit: int, allowance: Allowance, expected: int, hold: Hold
 ) -> tuple[Stored, MediaType]:
     is_told = False
     # The form around a file is no part of it.
@@ -150,4 +155,4 @@ async def _store(
         media_type = await type_of(incoming.head, incoming.read)
         # Again, for what is put in its place and then refused takes room until strays are swept.
         await allowance.require(incoming.size)
-        return await incoming.keep(), media_type
+        return await incoming.keep(hold), media_type

@@ -76,18 +76,18 @@ async def process(
         ToolHinderedError: something else than the file kept a tool from its work.
         StoredFileError: the stored file is no longer what was accepted.
         InsufficientStorageException: the workspace takes no file.
+        ServiceUnavailableException: the bucket does not answer, or does not have the file.
         OSError: the stored file cannot be read.
     """
-    # Absolute, for the tools work in a folder of their own.
-    path = bench.workspace.path(key).absolute()
-    with held_open(path) as file, bench.workspace.work_folder() as folder:
-        await report(PROBE, "probe")
-        work = Work(bench, file, media_type, folder.absolute())
-        try:
-            return await _picture(work) or await _made(work, report, save)
-        except UnreadableError:
-            await anyio.to_thread.run_sync(_require_intact, file, key, abandon_on_cancel=True)
-            raise
+    async with bench.workspace.local(key) as path:
+        with held_open(path) as file, bench.workspace.work_folder() as folder:
+            await report(PROBE, "probe")
+            work = Work(bench, file, media_type, folder.absolute())
+            try:
+                return await _picture(work) or await _made(work, report, save)
+            except UnreadableError:
+                await anyio.to_thread.run_sync(_require_intact, file, key, abandon_on_cancel=True)
+                raise
 
 
 async def _picture(work: Work) -> Outcome | None:

@@ -51,5 +51,10 @@ async def record(session: AsyncSession, media_id: uuid.UUID, outcome: Outcome) -
     await session.flush()
 
 
+def objects(outcome: Outcome) -> list[str | None]:
+    """The keys of what was made."""
+    return [value for name, value in _renditions(outcome).items() if name.endswith("_key")]
+
+
 def _renditions(outcome: Outcome) -> dict[str, str | None]:
     return {name: getattr(outcome, name) for name in RENDITIONS}

@@ -1,100 +1,104 @@
-"""Removing files that no row speaks of: what crashes and deletions leave behind."""
+"""Objects and the rows that refer to them: what no row refers to may be removed, and nothing else."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
 
-import anyio.to_thread
+import anyio
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import QueryableAttribute
 
+from app.exceptions.base import ServiceUnavailableException
 from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
 from app.models.upload import Upload
 from app.services.workspace import Workspace
+from app.services.workspace.locks import hold, seize
 
-AGE: Final = 24 * 3600.0
-"""Seconds after which a file without a row is a stray; far longer than any request or job lasts."""
 
-FILE_REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (
-    MediaFile.sha256,
-    MediaFile.thumbnail_key,
-    MediaFile.poster_key,
-    MediaFile.preview_key,
-    MediaFile.waveform_key,
+class Reference(NamedTuple):
+    """A column of a table that refers to objects, and the one beside it that knows their sizes, if any."""
+
+    table: type[MediaFile] | type[DataExport] | type[Upload]
+    key: QueryableAttribute[Any]
+    size: QueryableAttribute[Any] | None = None
+    is_ahead: bool = False
+    """Whether it names an object before that is there."""
+
+
+REFERENCES: Final = (
+    Reference(MediaFile, MediaFile.sha256, MediaFile.size),
+    Reference(MediaFile, MediaFile.thumbnail_key),
+    Reference(MediaFile, MediaFile.poster_key),
+    Reference(MediaFile, MediaFile.preview_key),
+    Reference(MediaFile, MediaFile.waveform_key),
+    Reference(Upload, Upload.sha256, is_ahead=True),
+    Reference(DataExport, DataExport.object_key, DataExport.size),
 )
-REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (
-    *FILE_REFERENCES,
-    Upload.sha256,
-    DataExport.object_key,
-)
-"""Every column that speaks of an object."""
+"""Every column that refers to objects. An object stays for as long as one of them has its key."""
 
-_BATCH: Final = 500
-
-Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+PATIENCE: Final = 10.0
+"""Seconds that one removal may take: who stores the same content waits for it."""
 
 
-async def remove_strays(workspace: Workspace, reading: Reading, *, age: float = AGE) -> int:
-    """Remove objects without a row and unfinished uploads and work, all older than ``age`` seconds.
-
-    Args:
-        workspace: where to look.
-        reading: opens a short transaction.
-        age: seconds.
-
-    Returns:
-        How many were removed.
-    """
-    removed = await anyio.to_thread.run_sync(workspace.remove_leftovers, age)
-    aged = workspace.aged_objects(age)
-    while keys := await anyio.to_thread.run_sync(_batch, aged):
-        async with reading() as session:
-            strays = keys - await _known(session, keys)
-        removed += await anyio.to_thread.run_sync(_remove, workspace, strays, age)
-    return removed
+def objects_of(*rows: MediaFile | DataExport | Upload) -> set[str]:
+    """The objects that rows refer to."""
+    named = (
+        (row, reference.key.key)
+        for row in rows
+        for reference in REFERENCES
+        if isinstance(row, reference.table)
+    )
+    return {key for row, name in named if (key := getattr(row, name)) is not None}
 
 
-async def remove_unreferenced(
-    session: AsyncSession, workspace: Workspace, objects: Mapping[str, datetime]
-) -> int:
-    """Remove the objects of rows that this transaction has deleted, unless other rows speak of them.
+async def remove_unreferenced(session: AsyncSession, workspace: Workspace, keys: Collection[str]) -> int:
+    """Remove those of the objects that no row refers to; rows that this transaction deleted are none.
 
-    To be called before the commit: where the process dies, the rows are still there to be found again.
+    An object that somebody stores anew at this moment stays: see ``locks``. To be called at the end of a
+    transaction, for until then nobody can store the same content. Where it is called before a commit that
+    takes rows, what does so must be repeated until it succeeds.
 
     Args:
         session: the transaction.
         workspace: where the objects are.
-        objects: their keys, each with the moment at which its row was last written. What was put in place
-            after that is the same content of somebody whose row may not have committed yet; it stays, and is
-            a stray where nobody comes.
+        keys: the objects.
 
     Returns:
-        How many were removed.
+        How many no row referred to.
+
+    Raises:
+        InsufficientStorageException: the workspace is missing or read-only.
+        ServiceUnavailableException: the bucket does not answer.
     """
-    unknown = objects.keys() - await _known(session, set(objects))
-    now = time.time()
-    ages = {key: now - objects[key].timestamp() for key in unknown}
-    return await anyio.to_thread.run_sync(_remove_each, workspace, ages)
+    ours = await seize(session, keys)
+    strays = ours - await referenced(session, ours)
+    try:
+        with anyio.fail_after(PATIENCE):
+            await workspace.remove(strays)
+    except TimeoutError as error:
+        raise ServiceUnavailableException("The storage takes too long to remove files.") from error
+    return len(strays)
 
 
-def _remove_each(workspace: Workspace, ages: dict[str, float]) -> int:
-    return sum(workspace.remove_aged(key, age) for key, age in ages.items())
+async def secure(session: AsyncSession, workspace: Workspace, *keys: str | None) -> None:
+    """See that stored objects are still there, and that they stay until this transaction commits.
+
+    For who has stored something before it had a transaction; to be called before a row refers to it.
+
+    Raises:
+        ServiceUnavailableException: one was removed meanwhile, as nothing referred to it: store it again.
+    """
+    wanted = [key for key in keys if key is not None]
+    await hold(session, *wanted)
+    for key in wanted:
+        if await workspace.info(key) is None:
+            raise ServiceUnavailableException("What was stored has been removed meanwhile. Try again.")
 
 
-def _batch(keys: Iterator[str]) -> set[str]:
-    return set(islice(keys, _BATCH))
-
-
-def _remove(workspace: Workspace, keys: set[str], age: float) -> int:
-    return sum(workspace.remove_aged(key, age) for key in keys)
-
-
-async def _known(session: AsyncSession, keys: set[str]) -> set[str]:
-    """Those of the keys that a row speaks of."""
-    found = await session.scalars(union(*(select(column).where(column.in_(keys)) for column in REFERENCES)))
-    return {key for key in found if key is not None}
+async def referenced(session: AsyncSession, keys: Collection[str]) -> set[str]:
+    """Those of the keys that a row refers to."""
+    if not keys:
+        return set()
+    having = (select(reference.key).where(reference.key.in_(keys)) for reference in REFERENCES)
+    return {key for key in await session.scalars(union(*having)) if key is not None}

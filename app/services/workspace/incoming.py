@@ -2,14 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import anyio.to_thread
 
 from app.exceptions.base import PayloadTooLargeException
+from app.services.workspace.objects import Stored
 from app.services.workspace.status import explained
 
 CHUNK: Final = 1024 * 1024
@@ -19,12 +20,8 @@ HEAD: Final = 16 * 1024
 """Bytes of the beginning that are kept in memory, to tell the type by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A durable object: its key (the SHA-256 in hexadecimal) and its size in bytes."""
-
-    key: str
-    size: int
+Hold = Callable[[str], Awaitable[None]]
+"""Keeps the object of a key from being removed until the caller's transaction ends (``locks.hold``)."""
 
 
 class Place(Protocol):
@@ -33,8 +30,11 @@ class Place(Protocol):
     def require_room(self, expected: int = 0) -> None:
         """Raise where there is no room for this many bytes more."""
 
-    def put(self, source: Path, key: str) -> None:
-        """Move a durable file to the place of this key."""
+    async def stage(self, source: Path, stored: Stored) -> None:
+        """Do what takes long."""
+
+    async def put(self, source: Path, stored: Stored) -> None:
+        """Put a staged file in the place of its key."""
 
 
 class Incoming:
@@ -77,14 +77,23 @@ class Incoming:
         await self._flush()
         return await anyio.to_thread.run_sync(self._read, start, size)
 
-    async def keep(self) -> Stored:
+    async def keep(self, hold: Hold | None = None) -> Stored:
         """Make the file durable and put it in its place. Nothing can be written after it.
+
+        Args:
+            hold: called with the key at the last moment at which the object may still be removed by others.
 
         Raises:
             InsufficientStorageException: the workspace filled up or went away.
+            ServiceUnavailableException: the bucket does not answer.
         """
         await self._flush()
-        return await anyio.to_thread.run_sync(self._keep)
+        stored = await anyio.to_thread.run_sync(self._seal)
+        await self._place.stage(self._path, stored)
+        if hold is not None:
+            await hold(stored.key)
+        await self._place.put(self._path, stored)
+        return stored
 
     def discard(self) -> None:
         """Close and remove what was not kept."""
@@ -109,9 +118,7 @@ class Incoming:
             file.seek(start)
             return file.read(size)
 
-    def _keep(self) -> Stored:
-        key = self._hash.hexdigest()
+    def _seal(self) -> Stored:
         with explained():
             os.fsync(self._file.fileno())
-            self._place.put(self._path, key)
-        return Stored(key, self.size)
+        return Stored(self._hash.hexdigest(), self.size)

@@ -1,29 +1,42 @@
-"""The folder of content-addressed objects."""
+"""The workspace: a folder to work in, and the objects in it or in a bucket."""
 
-import fcntl
+import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import anyio
 import anyio.to_thread
 
 from app.core.config import AppSettings
-from app.services.workspace.durable import is_older, make_durable_folder, sync_folder
-from app.services.workspace.incoming import CHUNK, Incoming, Stored
-from app.services.workspace.status import CAUSES, State, WorkspaceStatus, explained, storage_error
+from app.services.workspace.durable import is_older
+from app.services.workspace.folder import FolderStore
+from app.services.workspace.incoming import CHUNK, Incoming
+from app.services.workspace.objects import ObjectFile, ObjectInfo, ObjectStore, Stored, place
+from app.services.workspace.status import (
+    CAUSES,
+    State,
+    WorkspaceStatus,
+    explained,
+    storage_error,
+    unreadable,
+)
+
+BUCKET: Final = "app.services.workspace.bucket"
+"""The module of buckets, by its name: its library is loaded where there is one."""
 
 
 class Workspace:
-    """The folder of all stored files. Making one touches nothing.
+    """The folder of all that is stored and worked on. Making one touches nothing.
 
     Args:
-        root: the folder; ``objects`` in it holds the files.
-        uploads: where uploads grow, on the same file system; ``root/uploads`` where it is not given.
+        root: the folder; ``objects`` in it holds the files where there is no bucket.
+        store: where objects are; the folder where it is not given.
+        uploads: where uploads grow, on the file system of the objects; ``root/uploads`` where not given.
         temporary: where jobs work; ``root/tmp`` where it is not given.
         minimum_free: bytes that must stay free on the file system.
         create: make the root where it is missing. A volume that should be mounted is never made:
@@ -34,12 +47,14 @@ class Workspace:
         self,
         root: Path,
         *,
+        store: ObjectStore | None = None,
         uploads: Path | None = None,
         temporary: Path | None = None,
         minimum_free: int = 0,
         create: bool = False,
     ) -> None:
         self.root = root
+        self.store: ObjectStore = store or FolderStore(root)
         self.objects = root / "objects"
         self.uploads = uploads or root / "uploads"
         self.temporary = temporary or root / "tmp"
@@ -49,8 +64,10 @@ class Workspace:
     @classmethod
     def from_settings(cls, settings: AppSettings) -> Self:
         """The workspace that the settings choose; in the state folder it is made where it is missing."""
+        storage = settings.storage
         return cls(
             settings.workspace_root,
+            store=importlib.import_module(BUCKET).bucket(storage) if storage.s3_bucket else None,
             uploads=settings.media.upload_dir,
             temporary=settings.media.temp_dir,
             minimum_free=settings.media.minimum_free,
@@ -58,11 +75,59 @@ class Workspace:
         )
 
     def path(self, key: str) -> Path:
-        """Where the object of this key is, whether it exists or not."""
-        return self.objects / key[:2] / key[2:4] / key
+        """Where the folder has the object of this key, or would have it; ``local`` works with buckets too."""
+        return self.root / place(key)
+
+    @asynccontextmanager
+    async def local(self, key: str) -> AsyncIterator[Path]:
+        """An object as a file of this machine, for tools: itself, or a copy that is removed afterwards.
+
+        Raises:
+            InsufficientStorageException: there is no room for the copy.
+            ServiceUnavailableException: there is no such object, or it cannot be had now.
+        """
+        path = self.store.path(key)
+        if path is not None:
+            yield path.absolute()
+            return
+        with self.work_folder() as folder:
+            copy = folder.absolute() / key
+            await self._fetch(key, copy)
+            yield copy
+
+    def open(self, key: str) -> AbstractAsyncContextManager[ObjectFile]:
+        """An object to be read in any order, without a copy of it.
+
+        Raises:
+            ServiceUnavailableException: there is no such object, or it cannot be had now.
+        """
+        return self.store.open(key)
+
+    async def info(self, key: str) -> ObjectInfo | None:
+        """What is known of an object, None where there is none.
+
+        Raises:
+            ServiceUnavailableException: it cannot be known now.
+        """
+        return await self.store.info(key)
+
+    async def remove(self, keys: Collection[str]) -> None:
+        """Remove objects, whoever refers to them. Those that are gone already are no error.
+
+        Raises:
+            InsufficientStorageException: the workspace is missing or read-only.
+            ServiceUnavailableException: the bucket does not answer.
+        """
+        await self.store.remove(keys)
 
     def check(self) -> WorkspaceStatus:
-        """What can be done with the workspace now. Blocks for as long as the file system takes."""
+        """What can be done with the workspace now. Blocks for as long as file system and bucket take."""
+        status = self._check_folder()
+        if status.state is not State.WRITABLE:
+            return status
+        return WorkspaceStatus(self.store.check(), status.free)
+
+    def _check_folder(self) -> WorkspaceStatus:
         try:
             self._ensure_root()
             if not self.root.is_dir():
@@ -84,7 +149,7 @@ class Workspace:
         Raises:
             InsufficientStorageException: the workspace is missing, read-only or has no room left.
         """
-        status = self.check()
+        status = self._check_folder()
         if status.state is not State.WRITABLE:
             raise storage_error(status.state)
         if status.free - expected < self.minimum_free:
@@ -145,46 +210,49 @@ class Workspace:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    async def _fetch(self, key: str, copy: Path) -> None:
+        found = await self.store.info(key)
+        if found is None:
+            raise unreadable()
+        await anyio.to_thread.run_sync(self.require_room, found.size)
+        with explained():
+            async with self.store.open(key) as source, await anyio.open_file(copy, "wb") as target:
+                while chunk := await source.read(8 * CHUNK):
+                    await target.write(chunk)
+
     def _ensure_root(self) -> None:
         if self._create:
             self.root.mkdir(parents=True, exist_ok=True)
 
     def _open(self, limit: int, expected: int) -> Incoming:
         self.require_room(expected)
+        # Before all of it has arrived in vain.
+        if (state := self.store.check()) is not State.WRITABLE:
+            raise storage_error(state)
         with explained():
             self.uploads.mkdir(exist_ok=True)
             descriptor, name = tempfile.mkstemp(prefix="upload-", dir=self.uploads)
         return Incoming(self, descriptor, Path(name), limit)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep putting in place and removing strays apart, over all processes of this workspace."""
-        with (self.root / ".lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    async def stage(self, source: Path, stored: Stored) -> None:
+        """Do all of putting a durable file of this workspace in its place that may take long.
 
-    def put(self, source: Path, key: str) -> None:
-        """Move a durable file of this workspace to its place, over an older one of the same content."""
-        target = self.path(key)
-        make_durable_folder(target.parent, within=self.root)
-        with self._locked():
-            source.replace(target)
-        sync_folder(target.parent)
+        Raises:
+            InsufficientStorageException: the bucket is full or refuses us.
+            ServiceUnavailableException: the bucket does not answer.
+        """
+        await self.store.stage(source, stored)
 
-    def aged_objects(self, seconds: float) -> Iterator[str]:
-        """The keys of the objects that were put in place longer ago than this. Blocks."""
-        for path in self.objects.glob("??/??/*"):
-            if is_older(path, seconds):
-                yield path.name
+    async def put(self, source: Path, stored: Stored) -> None:
+        """Put a staged file in its place, over an older one of the same content; it may be gone afterwards.
 
-    def remove_aged(self, key: str, seconds: float) -> bool:
-        """Remove an object unless it was put in place anew since it was found. Blocks."""
-        path = self.path(key)
-        with self._locked():
-            if not is_older(path, seconds):
-                return False
-            path.unlink(missing_ok=True)
-        return True
+        Where a row is to refer to it, its transaction holds the key (``locks.hold``) from before this on.
+
+        Raises:
+            InsufficientStorageException: the workspace filled up or went away, or the bucket refuses us.
+            ServiceUnavailableException: the bucket does not answer.
+        """
+        await self.store.put(source, stored)
 
     def remove_leftovers(self, seconds: float) -> int:
         """Remove what dead processes left of uploads and work longer ago than this; how many. Blocks."""

@@ -138,6 +138,8 @@ def test_production_accepts_a_sound_configuration(tmp_path: Path) -> None:
     [
         ({"LIVEKIT_API_KEY": "k"}, {"LIVEKIT_URL", "LIVEKIT_API_SECRET"}),
         ({"S3_BUCKET": "b"}, {"S3_ACCESS_KEY", "S3_SECRET_KEY"}),
+        ({"S3_ENDPOINT_URL": "http://s3"}, {"S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY"}),
+        ({"S3_PREFIX": "a/"}, {"S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY"}),
         ({"SMTP_HOST": "h"}, {"EMAIL_FROM"}),
         ({"SMTP_HOST": "h", "EMAIL_FROM": "a@b", "SMTP_USER": "u"}, {"SMTP_PASSWORD"}),
     ],
@@ -146,6 +148,11 @@ def test_an_integration_wants_all_of_its_variables(
     tmp_path: Path, given: dict[str, str], missing: set[str]
 ) -> None:
     assert set(faults(tmp_path, **given)) == missing
+
+
+@pytest.mark.parametrize("prefix", ["holdfast", "/", "a//", "../", "a/b", " a/"])
+def test_a_prefix_of_a_bucket_is_a_folder(tmp_path: Path, prefix: str) -> None:
+    assert "S3_PREFIX" in faults(tmp_path, S3_PREFIX=prefix)
 
 
 def test_the_soft_limit_stays_below_the_hard_one(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Sessions, transaction
+from app.exceptions.base import ServiceUnavailableException
 from app.models.audit_event import AuditEvent
 from app.models.job import Job
 from app.models.user import User
@@ -135,7 +136,7 @@ async def test_a_file_that_cannot_be_read_leaves_no_export_without_it(
 ) -> None:
     async with transaction(sessions) as session:
         session.add(media(OWNER, "0" * 64))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ServiceUnavailableException):
         await make(workspace, reading, OWNER, ignore)
     # What it still held would speak up here, and be an error of this test.
     gc.collect()

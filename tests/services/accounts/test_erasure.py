@@ -1,8 +1,6 @@
 """Taking what belonged to a deleted account."""
 
 import asyncio
-import os
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +16,7 @@ from app.models.media_file import MediaFile
 from app.services.accounts import erasure
 from app.services.accounts.erasure import Begin, erase
 from app.services.workspace import Workspace
+from app.services.workspace.locks import hold
 from tests.accounts import OTHER, OWNER
 from tests.services.accounts.belongings import give, left, media
 from tests.services.accounts.conftest import MarkDeleted
@@ -143,10 +142,10 @@ async def test_content_that_is_being_uploaded_anew_stays(
     stored = await workspace.keep(b"shared")
     async with transaction(sessions) as session:
         session.add(media(OWNER, stored.key))
-    soon = time.time() + 60
-    os.utime(workspace.path(stored.key), (soon, soon))
     await mark_deleted(OWNER)
-    await erase(begin, workspace, OWNER, patience=0)
+    async with transaction(sessions) as uploading:
+        await hold(uploading, stored.key)
+        await erase(begin, workspace, OWNER, patience=0)
     assert workspace.path(stored.key).exists()
 
 

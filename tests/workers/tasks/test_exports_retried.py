@@ -47,8 +47,8 @@ async def retry(sessions: Sessions, child: Child, job_id: uuid.UUID) -> Job:
         return await session.get_one(Job, job_id)
 
 
-def objects(settings: AppSettings) -> list[str]:
-    return [str(path) for path in Workspace.from_settings(settings).aged_objects(-60)]
+async def objects(settings: AppSettings) -> list[str]:
+    return [found.key async for page in Workspace.from_settings(settings).store.pages() for found in page]
 
 
 async def test_an_export_that_was_cancelled_can_be_made_after_all(child: Child, sessions: Sessions) -> None:
@@ -65,7 +65,7 @@ async def test_an_export_that_was_forgotten_is_not_made(
     job = await retry(sessions, child, job_id)
     assert (job.state, (job.error or {})["code"]) == (JobState.FAILED, "export_gone")
     assert "ask for another one" in (job.error or {})["message"]
-    assert objects(settings) == []
+    assert await objects(settings) == []
 
 
 @pytest.mark.parametrize("ended", ["disabled_at", "deleted_at"])
@@ -76,7 +76,7 @@ async def test_nothing_is_made_for_an_account_that_has_ended(
     await child.do(update(User).where(User.id == OWNER).values({ended: func.now()}))
     job = await retry(sessions, child, job_id)
     assert (job.state, (job.error or {})["code"]) == (JobState.FAILED, "export_gone")
-    assert objects(settings) == []
+    assert await objects(settings) == []
 
 
 async def test_an_export_waits_for_no_other_that_runs_but_says_so(child: Child, sessions: Sessions) -> None:

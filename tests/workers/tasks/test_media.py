@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,18 +12,24 @@ import pytest
 
 from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
+from app.exceptions.base import ServiceUnavailableException
 from app.models.media_file import MediaFile
+from app.schemas.storage import StorageReport
 from app.services.jobs import JobFailed, RunningJob
-from app.services.media import intake, results
+from app.services.media import deletion, intake, results
 from app.services.media.probe import Probe
 from app.services.media.process import Outcome, process
 from app.services.media.run import ToolHinderedError
+from app.services.media.strays import objects_of
 from app.services.media.types import Kind
 from app.services.workspace import Workspace
 from app.services.workspace.incoming import HEAD
+from app.services.workspace.objects import place
 from app.workers.tasks import media as task
 from app.workers.tasks.media import MediaArgs, process_media
 from tests.accounts import OWNER
+from tests.buckets import Variables, names, nowhere
+from tests.configuration import make_settings
 from tests.samples import Samples, behind_id3, jpeg_size, playlist
 
 
@@ -276,8 +283,112 @@ async def test_a_file_that_is_deleted_while_it_is_processed_is_not_made_anew(
         assert await session.get(MediaFile, media_id) is None
 
 
-async def test_strays_are_swept_by_a_job(settings: AppSettings, sessions: Sessions) -> None:
-    workspace = Workspace.from_settings(settings)
+async def test_strays_are_swept_by_a_job(
+    settings: AppSettings, sessions: Sessions, workspace: Workspace, upload: Upload, samples: Samples
+) -> None:
+    media_id = await upload(samples.data("picture.jpg"))
     stored = await workspace.keep(b"stray")
     os.utime(workspace.path(stored.key), (0, 0))
-    assert await task.sweep_media(running(settings, sessions), task.SweepArgs()) == {"removed": 1}
+    key = (await row(sessions, media_id)).sha256
+    report = await task.sweep_media(running(settings, sessions), task.SweepArgs(verify=key[:4]))
+    assert isinstance(report, StorageReport)
+    assert (report.removed, report.referenced, report.verified, report.disagrees) == (1, 1, 1, False)
+    assert not workspace.path(stored.key).exists()
+
+
+async def test_the_sweep_hashes_another_part_each_day(
+    settings: AppSettings, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def noted(*_: Any, **options: Any) -> StorageReport:
+        asked.append(options["verify"])
+        raise JobFailed("seen")
+
+    monkeypatch.setattr(task, "reconcile", noted)
+    for day in (0, 257):
+        monkeypatch.setattr(time, "time", lambda day=day: day * 86400.0)
+        with pytest.raises(JobFailed):
+            await task.sweep_media(running(settings, sessions), task.SweepArgs())
+    assert asked == ["00", "01"]
+
+
+async def discard(settings: AppSettings, sessions: Sessions, *keys: str) -> dict[str, int]:
+    job = running(settings, sessions)
+    try:
+        result = await task.discard_objects(job, task.DiscardArgs(keys=list(keys)))
+        await job.session.commit()
+    finally:
+        await job.close()
+    assert isinstance(result, dict)
+    return result
+
+
+async def test_objects_of_a_deleted_file_are_removed_once_nothing_refers_to_them(
+    settings: AppSettings, sessions: Sessions, workspace: Workspace, upload: Upload, samples: Samples
+) -> None:
+    data = samples.data("picture.jpg")
+    first, second = await upload(data), await upload(data)
+    await run(settings, sessions, first)
+    await run(settings, sessions, second)
+    file = await row(sessions, first)
+    assert file.thumbnail_key is not None
+    for media_id, left in ((first, True), (second, False)):
+        async with transaction(sessions) as session:
+            await deletion.delete(session, media_id, owner_id=OWNER)
+        await discard(settings, sessions, file.sha256, file.thumbnail_key)
+        assert workspace.path(file.sha256).exists() is left
+        assert workspace.path(file.thumbnail_key).exists() is left
+
+
+async def test_a_storage_that_is_away_is_asked_again_later(
+    settings: AppSettings, sessions: Sessions, tmp_path: Path
+) -> None:
+    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
+    away = make_settings(tmp_path, database, redis, **nowhere())
+    with pytest.raises(ServiceUnavailableException):
+        await discard(away, sessions, "ab" * 32)
+
+
+async def test_a_thumbnail_that_was_removed_before_its_row_is_made_again(
+    *,
+    settings: AppSettings,
+    sessions: Sessions,
+    samples: Samples,
+    upload: Upload,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another file with the same thumbnail was deleted at that moment."""
+    media_id = await upload(samples.data("picture.jpg"))
+
+    async def removing(*_: Any) -> Outcome:
+        outcome = await process(*_)
+        assert outcome.thumbnail_key is not None
+        await workspace.remove({outcome.thumbnail_key})
+        return outcome
+
+    monkeypatch.setattr(task, "process", removing)
+    with pytest.raises(ServiceUnavailableException):
+        await run(settings, sessions, media_id)
+    monkeypatch.setattr(task, "process", process)
+    assert (await run(settings, sessions, media_id))["thumbnail"] is True
+
+
+async def test_a_file_in_a_bucket_is_processed(
+    settings: AppSettings, sessions: Sessions, samples: Samples, bucket: Variables, tmp_path: Path
+) -> None:
+    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
+    remote = make_settings(tmp_path, database, redis, **bucket)
+    workspace = Workspace.from_settings(remote)
+    async with transaction(sessions) as session:
+        clip = Bytes(samples.data("clip.mp4", seconds=10), "a.mp4")
+        media = await intake.accept(session, workspace, clip, owner_id=OWNER, limit=2**30)
+    await run(remote, sessions, media.id)
+    file = await row(sessions, media.id)
+    assert file.thumbnail_key is not None
+    async with workspace.open(file.thumbnail_key) as thumbnail:
+        assert jpeg_size(await thumbnail.read(10**6)) == (480, 270)
+    assert file.preview_key is not None
+    assert set(names(bucket)) == {place(key) for key in objects_of(file)}
+    assert [path for path in workspace.root.rglob("*") if path.is_file()] == []

@@ -37,6 +37,11 @@ class StorageSettings(Group):
     s3_region: Annotated[str, Env("S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")] = Field(
         "us-east-1", description="a region"
     )
+    s3_prefix: Annotated[str, Env("S3_PREFIX")] = Field(
+        "",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*$",
+        description="a folder of the bucket that no other deployment uses, with its slash, such as holdfast/",
+    )
     replicate_token: Annotated[OptionalSecret, Env("REPLICATE_API_TOKEN", "REPLICATE_API_KEY")] = Field(
         None, description="a Replicate token"
     )

@@ -15,6 +15,7 @@ from app.services.media.resumable import rows
 from app.services.media.resumable.errors import UploadGoneException
 from app.services.media.resumable.part import Part, in_thread, part_path, remove
 from app.services.media.resumable.rows import Store
+from app.services.media.strays import secure
 from app.services.media.types import MEDIA_TYPES, MediaType
 from app.services.workspace import Stored
 from app.services.workspace.incoming import HEAD
@@ -101,10 +102,12 @@ def lost(upload: Upload) -> UploadGoneException:
 
 
 async def put(store: Store, part: Part, key: str) -> None:
-    """Move a durable file to the place of its key."""
-    # What was put in place lately is nobody's to remove, though its last byte may have come long ago.
+    """Put a durable file in the place of its key."""
+    # A stray is known by its age, and its last byte may have come long ago.
     await in_thread(part.touch)
-    await in_thread(store.workspace.put, part.path, key)
+    stored = Stored(key, await in_thread(part.size))
+    await store.workspace.stage(part.path, stored)
+    await store.workspace.put(part.path, stored)
 
 
 async def _file(
@@ -125,6 +128,7 @@ async def _file(
 async def add(session: AsyncSession, store: Store, upload: Upload, media_type: MediaType, key: str) -> None:
     """Add the media file of an upload, whose row is locked or the session's own, and the job of the file."""
     stored = Stored(key, upload.length)
+    await secure(session, store.workspace, key)
     file = await intake.add(session, stored, media_type, owner_id=upload.owner_id, filename=upload.name)
     upload.media_id, upload.finished_at = file.id, func.now()
     # The object is the media file's from now on, and goes with it.

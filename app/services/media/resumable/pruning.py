@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.exceptions.base import AppException
 from app.models.upload import Upload
+from app.services.media.reconciliation import Reading
 from app.services.media.resumable.errors import UploadGoneException
 from app.services.media.resumable.finishing import end
 from app.services.media.resumable.looking import settle
 from app.services.media.resumable.part import PREFIX, in_thread, part_path, remove
 from app.services.media.resumable.rows import Store
-from app.services.media.strays import Reading
 from app.services.workspace import Workspace
 from app.services.workspace.durable import is_older
 

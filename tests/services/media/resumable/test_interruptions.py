@@ -30,7 +30,7 @@ from app.services.media.resumable.errors import (
     UploadLockedException,
 )
 from app.services.media.resumable.part import Part, in_thread, part_path
-from app.services.workspace import Workspace
+from app.services.workspace import Stored, Workspace
 from tests.accounts import OWNER
 from tests.services.media.resumable.conftest import DATA, Begin, chunks, media, row
 from tests.workers.waiting import until
@@ -386,7 +386,7 @@ async def test_who_waited_for_a_file_that_was_moved_meanwhile_looks_where_it_wen
     monkeypatch.setattr(Part, "lock", note)
     asking = asyncio.create_task(look(store, upload_id, owner_id=OWNER, patience=30))
     await waiting.wait()
-    store.workspace.put(mover.path, key)
+    await store.workspace.put(mover.path, Stored(key, len(DATA)))
     mover.close()
     assert (await asking).media_id is not None
     assert store.workspace.path(key).read_bytes() == DATA

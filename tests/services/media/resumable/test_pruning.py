@@ -13,11 +13,11 @@ from sqlalchemy import func, literal, update
 from app.exceptions.base import NotFoundException
 from app.models.upload import Upload
 from app.services.media import intake
+from app.services.media.reconciliation import reconcile
 from app.services.media.resumable import Store, append, look
 from app.services.media.resumable.errors import UploadGoneException
 from app.services.media.resumable.part import Part, part_path
 from app.services.media.resumable.pruning import finish_abandoned, prune_uploads, remove_orphans
-from app.services.media.strays import remove_strays
 from app.services.workspace import Workspace, storage_error
 from app.services.workspace.status import State
 from tests.accounts import OWNER
@@ -136,7 +136,7 @@ async def test_the_object_of_an_upload_that_is_not_finished_yet_is_no_stray(
     key = (await row(store, upload_id)).sha256
     assert key is not None
     age(store.workspace.path(key))
-    assert await remove_strays(store.workspace, store.begin, age=60) == 0
+    assert (await reconcile(store.workspace, store.begin, age=60)).removed == 0
     assert (await look(store, upload_id, owner_id=OWNER)).media_id is not None
 
 

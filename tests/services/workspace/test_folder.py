@@ -10,6 +10,7 @@ import pytest
 
 from app.exceptions.base import InsufficientStorageException, PayloadTooLargeException
 from app.services.workspace import State, Workspace
+from app.services.workspace.durable import is_older
 from app.services.workspace.incoming import CHUNK, HEAD
 from tests.configuration import make_settings
 
@@ -245,25 +246,6 @@ def age(path: Path, seconds: float) -> None:
     os.utime(path, (then, then))
 
 
-async def test_only_aged_objects_are_found_and_removed(workspace: Workspace) -> None:
-    old, new = await workspace.keep(b"old"), await workspace.keep(b"new")
-    age(workspace.path(old.key), 7200)
-    assert list(workspace.aged_objects(3600)) == [old.key]
-    assert workspace.remove_aged(old.key, 3600)
-    assert not workspace.remove_aged(new.key, 3600)
-    assert not workspace.path(old.key).exists()
-    assert workspace.path(new.key).exists()
-
-
-async def test_an_object_that_was_stored_anew_since_it_was_found_is_not_removed(workspace: Workspace) -> None:
-    stored = await workspace.keep(b"content")
-    age(workspace.path(stored.key), 7200)
-    found = list(workspace.aged_objects(3600))
-    await workspace.keep(b"content")
-    assert found == [stored.key]
-    assert not workspace.remove_aged(stored.key, 3600)
-
-
 def test_leftovers_of_dead_processes_are_removed_by_age(workspace: Workspace) -> None:
     workspace.uploads.mkdir()
     workspace.temporary.mkdir()
@@ -288,8 +270,8 @@ async def test_a_finished_file_is_kept_as_a_copy(workspace: Workspace, tmp_path:
         await workspace.keep_file(tmp_path / "none")
 
 
-def test_removing_what_is_gone_already_is_no_error(workspace: Workspace) -> None:
-    assert not workspace.remove_aged("ab" * 32, 0)
+def test_what_is_gone_is_not_older_than_anything(tmp_path: Path) -> None:
+    assert not is_older(tmp_path / "gone", 0)
 
 
 def test_v11_uploads_and_work_files_have_their_own_settings(tmp_path: Path) -> None:
