@@ -10,14 +10,13 @@ from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
-from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
+from app.api.v1.stored_file import respond
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.media import MediaFileDetail, MediaFileSummary
 from app.services.auth.scopes import Scope
 from app.services.media import files, intake
-from app.services.media.files import Download
 from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, boundary_of
 from app.services.media.renditions import Rendition
 from app.services.media.types import MEDIA_TYPES, Kind
@@ -54,6 +53,7 @@ def _file_responses(description: str, *types: str) -> _Responses:
         200: {"description": description, "content": content, "headers": _FILE_HEADERS},
         206: {"description": "The range that was asked for.", "content": content},
         304: {"description": "The client's copy is current."},
+        412: {"model": ErrorResponse, "description": "The file is not the one of `If-Match`."},
         416: {"model": ErrorResponse, "description": "The range lies outside the file."},
         503: {"model": ErrorResponse, "description": "The workspace cannot be read."},
     }
@@ -139,7 +139,7 @@ async def get_media_content(
 ) -> Response:
     """Download the file. Ranges and conditional requests are answered."""
     download = await files.content(session, workspace, media_id, owner_id=principal.user_id)
-    return _sent(request, download, disposition="attachment")
+    return respond(request, download, disposition="attachment")
 
 
 @router.head("/{media_id}/thumbnail", include_in_schema=False, response_model=None)
@@ -159,7 +159,7 @@ async def get_media_thumbnail(
     """The file's thumbnail; 404 says why there is none (yet)."""
     which = Rendition.THUMBNAIL
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return respond(request, download, disposition="inline")
 
 
 @router.head("/{media_id}/poster", include_in_schema=False, response_model=None)
@@ -179,7 +179,7 @@ async def get_media_poster(
     """A large frame of a video, or the cover of a song; 404 says why there is none (yet)."""
     which = Rendition.POSTER
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return respond(request, download, disposition="inline")
 
 
 @router.head("/{media_id}/preview", include_in_schema=False, response_model=None)
@@ -202,7 +202,7 @@ async def get_media_preview(
     """A light copy that every browser shows or plays, in ranges too; 404 says why there is none (yet)."""
     which = Rendition.PREVIEW
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return respond(request, download, disposition="inline")
 
 
 @router.head("/{media_id}/waveform", include_in_schema=False, response_model=None)
@@ -226,7 +226,7 @@ async def get_media_waveform(
     """The shape of the file's sound, as players draw it; 404 says why there is none (yet)."""
     which = Rendition.WAVEFORM
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return respond(request, download, disposition="inline")
 
 
 class RawFile:
@@ -238,9 +238,3 @@ class RawFile:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
-
-
-def _sent(request: Request, download: Download, *, disposition: str) -> Response:
-    if is_current(request, download):
-        return not_modified(download)
-    return StoredFileResponse(download, disposition=disposition)
