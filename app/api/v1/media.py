@@ -7,16 +7,18 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, status
 
 from app.api.bodies import allowance_of, announced_size, body_of
-from app.api.credentials import MediaReader, MediaWriter
+from app.api.credentials import MediaReader, MediaViewer, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
-from app.api.v1.stored_file import respond
+from app.api.linked import link_of
+from app.api.v1.stored_file import ANYWHERE, respond
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.media import MediaFileDetail, MediaFileSummary
 from app.services.auth.scopes import Scope
 from app.services.media import files, intake
+from app.services.media.files import Download
 from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, boundary_of
 from app.services.media.renditions import Rendition
 from app.services.media.types import MEDIA_TYPES, Kind
@@ -133,13 +135,13 @@ async def get_media(
 async def get_media_content(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
     """Download the file. Ranges and conditional requests are answered."""
     download = await files.content(session, workspace, media_id, owner_id=principal.user_id)
-    return respond(request, download, disposition="attachment")
+    return _sent(request, download, disposition="attachment")
 
 
 @router.head("/{media_id}/thumbnail", include_in_schema=False, response_model=None)
@@ -152,14 +154,14 @@ async def get_media_content(
 async def get_media_thumbnail(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
     """The file's thumbnail; 404 says why there is none (yet)."""
     which = Rendition.THUMBNAIL
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return respond(request, download, disposition="inline")
+    return _sent(request, download, disposition="inline")
 
 
 @router.head("/{media_id}/poster", include_in_schema=False, response_model=None)
@@ -172,14 +174,14 @@ async def get_media_thumbnail(
 async def get_media_poster(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
     """A large frame of a video, or the cover of a song; 404 says why there is none (yet)."""
     which = Rendition.POSTER
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return respond(request, download, disposition="inline")
+    return _sent(request, download, disposition="inline")
 
 
 @router.head("/{media_id}/preview", include_in_schema=False, response_model=None)
@@ -195,14 +197,14 @@ async def get_media_poster(
 async def get_media_preview(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
     """A light copy that every browser shows or plays, in ranges too; 404 says why there is none (yet)."""
     which = Rendition.PREVIEW
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return respond(request, download, disposition="inline")
+    return _sent(request, download, disposition="inline")
 
 
 @router.head("/{media_id}/waveform", include_in_schema=False, response_model=None)
@@ -219,14 +221,14 @@ async def get_media_preview(
 async def get_media_waveform(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
     """The shape of the file's sound, as players draw it; 404 says why there is none (yet)."""
     which = Rendition.WAVEFORM
     download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return respond(request, download, disposition="inline")
+    return _sent(request, download, disposition="inline")
 
 
 class RawFile:
@@ -238,3 +240,10 @@ class RawFile:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
+
+
+def _sent(request: Request, download: Download, *, disposition: str) -> Response:
+    link = link_of(request)
+    if link is None:
+        return respond(request, download, disposition=disposition)
+    return respond(request, download, disposition=link.disposition_of(download.mime_type), headers=ANYWHERE)
