@@ -34,6 +34,7 @@ from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
 from app.services.jobs.feed import Feed
+from app.services.media.links import Links
 from app.services.metrics import Metrics
 from app.services.workspace import Workspace
 
@@ -120,6 +121,7 @@ def lifespan(
                 workspace=workspace,
                 keys=keys,
                 tokens=tokens,
+                links=Links(keys),
                 passwords=passwords,
                 gate=Gate(tokens, sessions, settings.auth),
                 grants=grants,

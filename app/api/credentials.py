@@ -8,10 +8,11 @@ import math
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyCookie, APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
+from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, OAuth2PasswordBearer, SecurityScopes
 
 from app.api.deps import state_of
 from app.api.forgery import require_csrf
+from app.api.linked import open_link
 from app.core import context
 from app.exceptions.base import ForbiddenException, UnauthorizedException
 from app.services.auth import csrf, refresh
@@ -20,6 +21,7 @@ from app.services.auth.login import CHALLENGE
 from app.services.auth.principal import Principal
 from app.services.auth.scopes import DESCRIPTIONS, Scope
 from app.services.auth.tokens import InvalidTokenError
+from app.services.media import links
 
 REFRESH_COOKIE: Final = "holdfast_refresh"
 TOKEN_PATH: Final = "/api/v1/auth/token"  # noqa: S105 - a path
@@ -48,6 +50,13 @@ _refresh_cookie = APIKeyCookie(
     auto_error=False,
 )
 
+_link = APIKeyQuery(
+    name=links.PARAMETER,
+    scheme_name="link",
+    description="Of a signed link (`POST /api/v1/media/{media_id}/links`). It opens that one path alone.",
+    auto_error=False,
+)
+
 
 async def authenticate(
     request: Request,
@@ -68,6 +77,28 @@ async def authenticate(
     if missing:
         raise _missing(principal, missing)
     return principal
+
+
+async def view(
+    *,
+    request: Request,
+    asked: SecurityScopes,
+    bearer: Annotated[str | None, Depends(_bearer)],
+    key: Annotated[str | None, Depends(_key)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+    signature: Annotated[str | None, Depends(_link)],
+) -> Principal:
+    """The principal of a signed link, or of a credential as everywhere.
+
+    The link comes first: where a page has one, the browser may send a cookie of somebody else.
+
+    Raises:
+        UnauthorizedException: there is neither, or what there is does not hold.
+        ForbiddenException: the credential lacks a scope.
+    """
+    if signature is not None:
+        return await open_link(request, signature)
+    return await authenticate(request, asked, bearer, key, cookie)
 
 
 async def _principal(request: Request, bearer: str | None, key: str | None, cookie: str | None) -> Principal:
@@ -164,6 +195,8 @@ AccountWriter = Annotated[Principal, needs(Scope.ACCOUNT_WRITE)]
 JobsReader = Annotated[Principal, needs(Scope.JOBS_READ)]
 JobsWriter = Annotated[Principal, needs(Scope.JOBS_WRITE)]
 MediaReader = Annotated[Principal, needs(Scope.MEDIA_READ)]
+MediaViewer = Annotated[Principal, Security(view, scopes=[str(Scope.MEDIA_READ)])]
+"""Of routes that send what is stored, whose last name is a ``Linkable``: a signed link opens them too."""
 MediaWriter = Annotated[Principal, needs(Scope.MEDIA_WRITE)]
 UsersAdmin = Annotated[Principal, needs(Scope.USERS_ADMIN)]
 AuditReader = Annotated[Principal, needs(Scope.AUDIT_READ)]

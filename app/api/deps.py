@@ -23,6 +23,7 @@ from app.services.auth.throttle import Throttle
 from app.services.auth.tokens import Tokens
 from app.services.health import Health
 from app.services.jobs.doorbell import Doorbell
+from app.services.media.links import Links
 from app.services.metrics import Metrics
 from app.services.unit_of_work import unit_of_work
 from app.services.workspace import Workspace
@@ -46,6 +47,7 @@ class State(TypedDict):
     workspace: Workspace
     keys: KeyRing
     tokens: Tokens
+    links: Links
     passwords: Passwords
     gate: Gate
     grants: Grants

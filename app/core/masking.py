@@ -17,7 +17,7 @@ _SECRET_TEXT: Final = (
     (re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"), MASK),
     (
         re.compile(
-            r"(?i)((?:passw(?:or)?d|secret|token|api[-_]?key)\w{0,64}[\"']?\s{0,8}[=:]\s{0,8})"
+            r"(?i)((?:passw(?:or)?d|secret|token|api[-_]?key|signature)\w{0,64}[\"']?\s{0,8}[=:]\s{0,8})"
             r"(\"[^\"]*\"|'[^']*'|[^\s,;&\"'}]+)"
         ),
         r"\1***",

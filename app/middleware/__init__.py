@@ -27,6 +27,7 @@ EXPOSED = (
     *("X-Request-ID", "Location", "ETag", "Retry-After", "Idempotency-Replayed"),
     *("Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"),
     *("Upload-Offset", "Upload-Length", "Upload-Metadata", "Upload-Expires", "Holdfast-Media-Id"),
+    *("Accept-Ranges", "Content-Disposition", "Content-Range"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy"),
 )
 """What pages of other origins may read of an answer, besides what they always may."""

@@ -4,6 +4,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.services.media.links import PARAMETER
+
 Header = tuple[bytes, bytes]
 
 CONTENT_SECURITY_POLICY: Final = b"content-security-policy"
@@ -20,6 +22,8 @@ HSTS: Final[Header] = (b"strict-transport-security", b"max-age=63072000; include
 
 CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"cookie"})
 """Headers of requests whose answers may be somebody's alone, errors too."""
+SIGNED: Final = f"{PARAMETER}=".encode()
+"""In the query of requests by a signed link, whose answers are no less."""
 CACHE_CONTROL: Final = b"cache-control"
 PRIVATE: Final[Header] = (CACHE_CONTROL, b"private, no-cache")
 """Kept by the client alone and checked before each use (RFC 9111, sections 5.2.2.4 and 5.2.2.7)."""
@@ -40,7 +44,9 @@ class SecurityHeaders:
             await self.app(scope, receive, send)
             return
 
-        is_private = any(name in CREDENTIALS for name, _ in scope["headers"])
+        is_private = (
+            any(name in CREDENTIALS for name, _ in scope["headers"]) or SIGNED in scope["query_string"]
+        )
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -17,6 +17,7 @@ class LimitsResponse(BaseSchema):
     max_upload_size: int
     media_quota: int
     max_page_size: int
+    max_link_seconds: int
 
 
 class InfoResponse(BaseSchema):

@@ -29,8 +29,10 @@ from app.models.media_file import MediaFile
 from app.models.session import Session
 from app.models.upload import Upload
 from app.models.user import User, UserRole
+from app.schemas.links import Linkable
 from app.services.auth.gate import KEY_LENGTH, KEY_PREFIX
 from app.services.auth.scopes import ROLE_SCOPES, Scope, key_scopes
+from app.services.media.links import PARAMETER
 from app.services.media.resumable.part import Part, part_path
 from app.services.workspace import Workspace
 from tests.accounts import ADMIN, OTHER, OWNER, ROLES, SERVICE, bearer
@@ -297,6 +299,12 @@ def test_every_operation_without_a_credential_is_known() -> None:
     assert {str(operation) for operation in operations() if not operation.is_secured} == PUBLIC
 
 
+def guarded(settings: AppSettings) -> AppSettings:
+    """The same, with a token for the metrics, which without one are answered on this machine."""
+    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
+    return make_settings(settings.state_dir, database, redis, METRICS_TOKEN="scrape-me")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -311,10 +319,8 @@ def test_every_operation_without_a_credential_is_known() -> None:
 async def test_every_other_operation_answers_401_without_a_valid_one(
     settings: AppSettings, headers: dict[str, str]
 ) -> None:
-    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
-    guarded = make_settings(settings.state_dir, database, redis, METRICS_TOKEN="scrape-me")
     found = {}
-    async with serve(guarded, headers=headers) as http:
+    async with serve(guarded(settings), headers=headers) as http:
         for operation in operations():
             if operation.is_secured:
                 path = operation.path.format(**dict.fromkeys(operation.parameters, uuid.uuid4()))
@@ -322,6 +328,41 @@ async def test_every_other_operation_answers_401_without_a_valid_one(
                 found[str(operation)] = answer.status_code
     assert found == dict.fromkeys(found, 401)
     assert len(found) > 20
+
+
+async def test_a_link_opens_one_operation_and_no_other(
+    client: httpx.AsyncClient, settings: AppSettings, sessions: Sessions
+) -> None:
+    """Each of the renditions, tried at every operation of the document, on its own file and on another."""
+    media_id, other_id = [
+        str(await FACTORIES["media_id"](sessions, Workspace.from_settings(settings))) for _ in range(2)
+    ]
+    opened = set()
+    async with serve(guarded(settings)) as http:
+        for rendition in Linkable:
+            path = f"/api/v1/media/{media_id}/links"
+            made = await client.post(path, json={"rendition": rendition})
+            query = {PARAMETER: made.json()["url"].partition("=")[2]}
+            for operation in operations():
+                for tried in (media_id, other_id) if operation.is_secured else ():
+                    place = operation.path.format(**dict.fromkeys(operation.parameters, tried))
+                    answer = await http.request(operation.method, place, params=query, json=operation.body)
+                    if answer.status_code != 401:
+                        opened.add((rendition, tried, str(operation)))
+    assert opened == {
+        (rendition, media_id, f"GET /api/v1/media/{{media_id}}/{rendition}") for rendition in Linkable
+    }
+
+
+def test_every_rendition_has_a_route_that_takes_links_and_every_such_route_a_rendition() -> None:
+    linked = [
+        operation
+        for operation in operations()
+        if operation.is_secured and any("link" in way for way in operation.facts["security"])
+    ]
+    assert {str(operation) for operation in linked} == {
+        f"GET /api/v1/media/{{media_id}}/{rendition}" for rendition in Linkable
+    }
 
 
 async def test_things_are_really_there_for_their_owner(settings: AppSettings, sessions: Sessions) -> None:

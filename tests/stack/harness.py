@@ -35,6 +35,8 @@ class Stack:
         self.state = State.chosen({"STATE_DIR": str(folder)})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # Of pages that tests serve.
+        self.origin = f"http://127.0.0.1:{free_port()}"
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -44,6 +46,7 @@ class Stack:
             "APP_ENV": "testing",
             "STATE_DIR": str(folder),
             "PORT": str(self.port),
+            "CORS_ORIGINS": self.origin,
             "SECRET_KEY": SECRET,
             "WORKSPACE_MINIMUM_FREE": "0",
             "DATABASE_POOL_SIZE": "10",

@@ -11,6 +11,7 @@ import pytest
 from app.core.config import load_settings
 from tests.accounts import ADMIN, bearer
 from tests.configuration import NOWHERE
+from tests.samples import png
 from tests.servers import plain, wait_for
 from tests.stack.harness import Stack
 
@@ -122,6 +123,7 @@ def live_with_an_account(planter: Planter) -> dict[str, str]:
         answer = send("POST", "/api/v1/api-keys", json=body, headers=again)
     assert answer.status_code == 409
     key = known(send("POST", "/api/v1/api-keys", json=wanted, headers=login).json()["key"])
+    follow_links(planter, login)
     assert send("GET", "/api/v1/media", headers={"X-API-Key": key}).status_code == 200
     by_cookie = given | {"password": change["new_password"], "cookie": True}
     answered = planter.client.post(f"{AUTH}/login", json=by_cookie)
@@ -131,6 +133,17 @@ def live_with_an_account(planter: Planter) -> dict[str, str]:
     assert planter.client.get("/api/v1/users/me").status_code == 200
     planter.client.cookies.clear()
     return login
+
+
+def follow_links(planter: Planter, login: dict[str, str]) -> None:
+    """To a file, by a real signature and by a guessed one."""
+    media = planter.send("POST", "/api/v1/media", content=png(8, 8), headers=login).json()
+    place = f"/api/v1/media/{media['id']}"
+    made = planter.send("POST", f"{place}/links", json={"rendition": "content"}, headers=login).json()
+    planter.known(made["url"].partition("signature=")[2])
+    assert planter.send("GET", made["url"]).status_code == 200
+    assert planter.send("GET", f"{place}/content?signature={planter.word()}").status_code == 401
+    planter.send("GET", f"/nowhere?signature={planter.word()}")
 
 
 def send_invalid(planter: Planter, login: dict[str, str]) -> None:

@@ -22,5 +22,6 @@ async def info(settings: SettingsDep) -> InfoResponse:
             max_upload_size=settings.media.max_upload_size,
             media_quota=settings.media.quota,
             max_page_size=MAX_PAGE_SIZE,
+            max_link_seconds=settings.media.link_seconds,
         ),
     )

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response, status
 
 from app.api.bodies import allowance_of, announced_size, body_of
-from app.api.credentials import MediaReader, MediaWriter
+from app.api.credentials import MediaReader, MediaViewer, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
 from app.api.idempotency import IdempotentRoute, Once, later
+from app.api.linked import link_of
 from app.api.paths import thing
-from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
+from app.api.v1.stored_file import ANYWHERE, respond
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
@@ -56,6 +57,7 @@ def _file_responses(description: str, *types: str) -> _Responses:
         200: {"description": description, "content": content, "headers": _FILE_HEADERS},
         206: {"description": "The range that was asked for.", "content": content},
         304: {"description": "The client's copy is current."},
+        412: {"model": ErrorResponse, "description": "The file is not the one of `If-Match`."},
         416: {"model": ErrorResponse, "description": "The range lies outside the file."},
         503: {"model": ErrorResponse, "description": "The workspace cannot be read."},
     }
@@ -148,7 +150,7 @@ async def delete_media(session: SessionDep, principal: MediaWriter, media_id: uu
 async def get_media_content(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
@@ -167,7 +169,7 @@ async def get_media_content(
 async def get_media_thumbnail(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
@@ -187,7 +189,7 @@ async def get_media_thumbnail(
 async def get_media_poster(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
@@ -210,7 +212,7 @@ async def get_media_poster(
 async def get_media_preview(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
@@ -234,7 +236,7 @@ async def get_media_preview(
 async def get_media_waveform(
     request: Request,
     session: ReadingDep,
-    principal: MediaReader,
+    principal: MediaViewer,
     workspace: WorkspaceDep,
     media_id: uuid.UUID,
 ) -> Response:
@@ -256,6 +258,7 @@ class RawFile:
 
 
 def _sent(request: Request, download: Download, *, disposition: str) -> Response:
-    if is_current(request, download):
-        return not_modified(download)
-    return StoredFileResponse(download, disposition=disposition)
+    link = link_of(request)
+    if link is None:
+        return respond(request, download, disposition=disposition)
+    return respond(request, download, disposition=link.disposition_of(download.mime_type), headers=ANYWHERE)

@@ -18,7 +18,7 @@ from app.api.deps import (
     state_of,
 )
 from app.api.idempotency import IdempotentRoute, idempotent
-from app.api.v1.stored_file import StoredFileResponse, is_current, not_modified
+from app.api.v1.stored_file import respond
 from app.api.versioned import CHANGED, SHOWN, IfMatch, IfNoneMatch, answer
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.users import AccountDeletion, DeletionAccepted, Export, Me, MeUpdate
@@ -47,6 +47,7 @@ CONTENT: Final[_Responses] = {
     304: {"description": "The client's copy is current."},
     404: {"model": ErrorResponse, "description": "No such export of this account, or it has expired."},
     409: {"model": ErrorResponse, "description": "It is not made yet, or failed."},
+    412: {"model": ErrorResponse, "description": "The file is not the one of `If-Match`."},
     416: {"model": ErrorResponse, "description": "The range lies outside the file."},
     503: {"model": ErrorResponse, "description": "The workspace cannot be read."},
 }
@@ -146,6 +147,4 @@ async def get_export_content(
 ) -> Response:
     """Download the ZIP file. Ranges and conditional requests are answered."""
     download = await exports.content(session, workspace, export_id, user_id=principal.user_id)
-    if is_current(request, download):
-        return not_modified(download)
-    return StoredFileResponse(download, disposition="attachment")
+    return respond(request, download, disposition="attachment")

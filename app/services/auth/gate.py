@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, event, func, or_, update
+from sqlalchemy import ColumnElement, Select, and_, event, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config.groups import AuthSettings
@@ -84,7 +84,24 @@ class Gate:
             raise InvalidTokenError("not an API key")
         hashed = digest(text)
         known = self._recall(hashed)
-        return known or self._remember(hashed, await self._api_key(hashed))
+        return known or self._remember(hashed, await self._api_key(ApiKey.key_hash == hashed))
+
+    async def by_maker(
+        self, user_id: uuid.UUID, *, session_id: uuid.UUID | None, api_key_id: uuid.UUID | None
+    ) -> Principal:
+        """The principal of the session or API key that a signed thing names as its maker.
+
+        Raises:
+            InvalidTokenError: the maker or its account does not hold any more.
+            SQLAlchemyError: its standing cannot be read.
+        """
+        key = (session_id or api_key_id, user_id)
+        if known := self._recall(key):
+            return known
+        if session_id is not None:
+            return self._remember(key, await self._session(session_id, user_id))
+        made_it = and_(ApiKey.id == api_key_id, ApiKey.user_id == user_id)
+        return self._remember(key, await self._api_key(made_it))
 
     def expires_at(self, token: str) -> int:
         """When an access token ends by itself, in seconds since 1970.
@@ -162,8 +179,8 @@ class Gate:
         row = await self._one(standing.sessions().where(*mine))
         return standing.by_session(row) if row else None
 
-    async def _api_key(self, hashed: str) -> Principal | None:
-        row = await self._one(standing.api_keys().where(ApiKey.key_hash == hashed))
+    async def _api_key(self, wanted: ColumnElement[bool]) -> Principal | None:
+        row = await self._one(standing.api_keys().where(wanted))
         if row is None:
             return None
         await self._used(row.id)

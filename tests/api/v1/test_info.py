@@ -34,6 +34,7 @@ async def test_a16_info_tells_name_version_environment_features_and_limits(
         "max_upload_size": settings.media.max_upload_size,
         "media_quota": 50 * 1024**3,
         "max_page_size": 100,
+        "max_link_seconds": 3600,
     }
 
 

@@ -24,6 +24,9 @@ class MediaSettings(Group):
     upload_expiry: Annotated[Seconds, Env("UPLOAD_EXPIRY")] = Field(
         86400.0, description="seconds that an unfinished upload waits for its next byte"
     )
+    link_seconds: Annotated[int, Env("MEDIA_LINK_SECONDS")] = Field(
+        3600, ge=1, le=7 * 86400, description="seconds that a signed link to a file holds at most"
+    )
     upload_dir: Annotated[Path | None, Env("UPLOAD_DIR")] = Field(
         None, description="a folder on the workspace's file system; WORKSPACE_ROOT/uploads where not set"
     )
