@@ -19,6 +19,7 @@ from app.services.media.strays import secure
 from app.services.media.types import MEDIA_TYPES, MediaType
 from app.services.workspace import Stored
 from app.services.workspace.incoming import HEAD
+from app.services.workspace.locks import hold
 
 _log: Final = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ async def _known(store: Store, part: Part, upload: Upload) -> tuple[MediaType, s
         raise
     key = await in_thread(part.digest)
     async with store.begin() as session:
+        # A removal under way does not know of this row yet: what is put in place after it stays.
+        await hold(session, key)
         known = {"sha256": key, "mime_type": media_type.mime}
         await session.execute(update(Upload).where(Upload.id == upload.id).values(known))
     return media_type, key

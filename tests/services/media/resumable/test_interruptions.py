@@ -6,9 +6,12 @@ import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.exceptions.base import BadRequestException, InsufficientStorageException, RequestTimeoutException
 from app.services.media import intake
@@ -31,6 +34,7 @@ from app.services.media.resumable.errors import (
 )
 from app.services.media.resumable.part import Part, in_thread, part_path
 from app.services.workspace import Stored, Workspace
+from app.services.workspace.locks import seize
 from tests.accounts import OWNER
 from tests.services.media.resumable.conftest import DATA, Begin, chunks, media, row
 from tests.workers.waiting import until
@@ -425,3 +429,26 @@ async def test_a_wrong_checksum_leaves_the_file_as_it_was(store: Store, begin: B
     with pytest.raises(ChecksumMismatchException):
         await go_on(store, upload_id, 10, chunks(b"x" * 50_000), Checksum("sha1", b"no"))
     assert part_path(store.workspace, upload_id).read_bytes() == DATA[:10]
+
+
+async def test_a_removal_of_the_same_content_that_is_under_way_is_waited_for(
+    store: Store, begin: Begin
+) -> None:
+    """It looked before this upload's row could tell it that the object is wanted."""
+    key = hashlib.sha256(DATA).hexdigest()
+    upload_id = await begin(10)
+    async with store.begin() as remover:
+        assert await seize(remover, [key]) == {key}
+        sending = asyncio.create_task(send_rest(store, upload_id))
+        await until(partial(is_waiting, remover), "the upload to wait")
+        assert (await row(store, upload_id)).sha256 is None
+        await store.workspace.remove({key})
+    assert await sending == DATA
+
+
+async def is_waiting(session: AsyncSession) -> bool:
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+    )
+    return bool(await session.scalar(waiting))
