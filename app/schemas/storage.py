@@ -49,6 +49,12 @@ class MediaUsage(BaseSchema):
     bytes: int
 
 
+class OwnUsage(MediaUsage):
+    """What one's own account stores, and may."""
+
+    quota: int | None = Field(description="Bytes that it may store; null where there is no limit.")
+
+
 class AccountUsage(MediaUsage):
     """One account of those that store the most."""
 

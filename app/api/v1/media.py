@@ -17,7 +17,7 @@ from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.media_file import MediaState
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.media import MediaFileDetail, MediaFileSummary
-from app.schemas.storage import MediaUsage
+from app.schemas.storage import OwnUsage
 from app.services.auth.scopes import Scope
 from app.services.media import deletion, files, intake, usage
 from app.services.media.files import Download
@@ -121,9 +121,10 @@ async def list_media(
 
 
 @router.get("/usage")
-async def get_media_usage(session: ReadingDep, principal: MediaReader) -> MediaUsage:
-    """How much you store."""
-    return await usage.of_account(session, principal.user_id)
+async def get_media_usage(session: ReadingDep, principal: MediaReader, settings: SettingsDep) -> OwnUsage:
+    """How much you store, and may."""
+    used = await usage.of_account(session, principal.user_id)
+    return OwnUsage(files=used.files, bytes=used.bytes, quota=settings.media.quota or None)
 
 
 @router.get("/{media_id}", responses=_MISSING | SHOWN, response_model=MediaFileDetail)

@@ -77,17 +77,20 @@ async def test_a_file_whose_job_is_forgotten_is_deleted(
     assert (await client.delete(f"{MEDIA}/{media['id']}")).status_code == 204
 
 
+QUOTA = 50 * 1024**3
+
+
 async def test_what_an_account_stores_is_its_own_files_alone(
     client: httpx.AsyncClient, other_client: httpx.AsyncClient, samples: Samples
 ) -> None:
     data = samples.data("picture.jpg")
-    assert (await client.get(f"{MEDIA}/usage")).json() == {"files": 0, "bytes": 0}
+    assert (await client.get(f"{MEDIA}/usage")).json() == {"files": 0, "bytes": 0, "quota": QUOTA}
     first = await uploaded(client, data)
     await uploaded(client, data)
     await uploaded(other_client, samples.data("tone.mp3"))
-    assert (await client.get(f"{MEDIA}/usage")).json() == {"files": 2, "bytes": 2 * len(data)}
+    assert (await client.get(f"{MEDIA}/usage")).json() == {"files": 2, "bytes": 2 * len(data), "quota": QUOTA}
     await client.delete(f"{MEDIA}/{first['id']}")
-    assert (await client.get(f"{MEDIA}/usage")).json() == {"files": 1, "bytes": len(data)}
+    assert (await client.get(f"{MEDIA}/usage")).json() == {"files": 1, "bytes": len(data), "quota": QUOTA}
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
@@ -98,3 +101,12 @@ async def test_the_use_of_storage_is_not_taken_for_a_file(client: httpx.AsyncCli
 
 async def test_what_is_no_id_is_a_faulty_value(client: httpx.AsyncClient) -> None:
     assert (await client.delete(f"{MEDIA}/usages")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [({"MEDIA_QUOTA": "1000"}, 1000), ({"MEDIA_QUOTA": "0"}, None)],
+    indirect=["settings"],
+)
+async def test_the_quota_is_shown_where_there_is_one(client: httpx.AsyncClient, shown: int | None) -> None:
+    assert (await client.get(f"{MEDIA}/usage")).json()["quota"] == shown
