@@ -84,5 +84,4 @@ def test_the_connections_of_a_container_are_those_that_are_counted(tmp_path: Pat
 def test_v10_every_file_that_is_named_exists(document: str) -> None:
     text = (PROJECT_ROOT / document).read_text("utf-8")
     named = set(re.findall(r"(?<![\w/.-])((?:deploy|scripts|docs)/[\w./-]+)", text)) - {"deploy/env.prod"}
-    later = {"scripts/build-backend.sh", "scripts/test-backend.sh"}
-    assert [name for name in named - later if not Path(PROJECT_ROOT, name.rstrip("./")).exists()] == []
+    assert [name for name in named if not Path(PROJECT_ROOT, name.rstrip("./")).exists()] == []
