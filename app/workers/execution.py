@@ -12,7 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core import context
 from app.core.config import AppSettings
-from app.core.database import Sessions, transaction
+from app.core.database import Sessions, is_unavailable, transaction
+from app.exceptions.base import (
+    AppException,
+    InsufficientStorageException,
+    ServiceUnavailableException,
+)
 from app.services.jobs import Doorbell, JobFailed, RunningJob, moves
 from app.services.jobs.backoff import backoff
 from app.services.jobs.doorbell import queues_to_ring
@@ -197,13 +202,12 @@ class Executor:
 
     async def _again(self, claim: Claim, error: BaseException) -> str:
         _log.warning("job_attempt_failed", extra={"kind": claim.kind}, exc_info=error)
-        told = {
-            "code": "unexpected_error",
-            "message": f"An unexpected error ended attempt {claim.attempt} ({type(error).__name__}).",
-        }
-        delay = backoff(claim.failures)
-        row = await self._move(moves.try_again(claim.id, claim.attempt, told, delay=delay))
-        return str(row.state)
+        told = _told(claim, error)
+        if _is_outage(error):
+            move = moves.wait_out(claim.id, claim.attempt, told, delay=backoff(claim.attempt))
+        else:
+            move = moves.try_again(claim.id, claim.attempt, told, delay=backoff(claim.failures))
+        return str((await self._move(move)).state)
 
     async def _move(self, statement: Any) -> Any:
         async with transaction(self._sessions) as session:
@@ -211,6 +215,23 @@ class Executor:
         if row is None:
             raise LostError
         return row
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether something is away that others must bring back: no fault of the job, which waits for it."""
+    away = isinstance(error, ServiceUnavailableException | InsufficientStorageException)
+    return away or is_unavailable(error)
+
+
+def _told(claim: Claim, error: BaseException) -> dict[str, str]:
+    """What the owner is told: our own words where there are some, and never those of a library."""
+    if isinstance(error, AppException):
+        return {"code": error.code, "message": error.message}
+    name = type(error).__name__
+    return {
+        "code": "unexpected_error",
+        "message": f"An unexpected error ended attempt {claim.attempt} ({name}).",
+    }
 
 
 async def _body(kind: Kind, job: RunningJob, args: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from app.core import context
+from app.exceptions.base import InsufficientStorageException
 from app.models.job import Job
 from app.services.jobs import JobFailed, RunningJob, enqueue, job
 from app.services.media.run import Limits, held_open, run_tool
@@ -64,6 +65,12 @@ async def refuse_and_keep(running: RunningJob, args: Args) -> None:
 async def raise_always(running: RunningJob, args: Args) -> None:
     await note(running, "must not stay")
     raise ValueError("a secret detail")
+
+
+@job("test.outage", Args, max_attempts=2)
+async def find_no_storage(running: RunningJob, args: Args) -> None:
+    await note(running, "must not stay")
+    raise InsufficientStorageException("The disk is full.")
 
 
 @job("test.poison", Args, max_attempts=2)

@@ -73,6 +73,18 @@ async def test_an_error_is_tried_again_later_without_effects_or_details(child: C
     assert await ledger() == []
 
 
+async def test_what_is_away_is_waited_for_without_counting_attempts(child: Child, ledger: Ledger) -> None:
+    job = await child.run("test.outage")
+    for _ in range(3):
+        await child.do(update(Job).values(run_at=func.now()))
+        await child.work()
+    job = await child.row(job.id)
+    assert (job.state, job.attempt, job.deaths) == (JobState.RETRYING, 4, 0)
+    assert job.error == {"code": "insufficient_storage", "message": "The disk is full."}
+    assert job.run_at > job.updated_at
+    assert await ledger() == []
+
+
 async def test_the_last_error_ends_the_job(child: Child) -> None:
     job = await child.run("test.raise")
     for _ in range(2):

@@ -20,7 +20,7 @@ from app.services.auth.audit import Event
 from app.services.auth.origin import Origin
 from app.services.auth.principal import Principal
 from app.services.jobs import JobFailed, enqueue
-from app.services.media.files import Download, download
+from app.services.media.files import Download, download, release
 from app.services.media.strays import objects_of, remove_unreferenced, secure
 from app.services.workspace import Stored, Workspace
 
@@ -97,6 +97,7 @@ async def content(
     if export.object_key is None:
         why = shown.error or "The export is not finished yet: look at its job."
         raise ConflictException(why, details=details)
+    await release(session)
     return await download(workspace, export.object_key, MIME, f"export-{export.created_at:%Y-%m-%d}.zip")
 
 

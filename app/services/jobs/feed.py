@@ -10,7 +10,7 @@ import contextvars
 import logging
 import time
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -24,9 +24,7 @@ from app.core.listening import Listener
 from app.models.job import EVENTS_CHANNEL
 from app.services.jobs import history
 from app.services.jobs.history import Event
-
-KEPT: Final = 64
-"""Events of a job that are kept for those who fall behind; beyond, they read the table by themselves."""
+from app.services.jobs.topic import KEPT, Topic
 
 POLL: Final = 5.0
 """Seconds between two looks at the table while the connection listens: the net under it."""
@@ -50,42 +48,12 @@ RENEW: Final = history.WATCHED_FOR / 3
 _log: Final = logging.getLogger(__name__)
 
 
-class _Topic:
-    """One watched job: its newest events, and who waits for more.
-
-    All events after ``floor`` and up to ``newest`` are in ``kept``.
-    """
-
-    __slots__ = ("floor", "followers", "is_watched", "kept", "newest")
-
-    def __init__(self, cursor: int, kept: int) -> None:
-        self.is_watched = False
-        self.floor = self.newest = cursor
-        self.kept: deque[Event] = deque(maxlen=kept)
-        self.followers: set[Follower] = set()
-
-    def add(self, event: Event) -> None:
-        """Keep the next event, at the cost of the oldest."""
-        if event.id <= self.newest:
-            return
-        if len(self.kept) == self.kept.maxlen:
-            self.floor = self.kept[0].id
-        self.kept.append(event)
-        self.newest = event.id
-
-    def after(self, cursor: int) -> list[Event] | None:
-        """The events after one, None where they are not all here."""
-        if cursor < self.floor:
-            return None
-        return [event for event in self.kept if event.id > cursor]
-
-
 class Follower:
     """One who waits for the events of a job. However slow, it costs no more than its place in the table."""
 
     __slots__ = ("_feed", "_job_id", "_topic", "_woken", "cursor")
 
-    def __init__(self, feed: "Feed", job_id: uuid.UUID, topic: _Topic, cursor: int) -> None:
+    def __init__(self, feed: "Feed", job_id: uuid.UUID, topic: Topic, cursor: int) -> None:
         self._feed = feed
         self._job_id = job_id
         self._topic = topic
@@ -139,7 +107,7 @@ class Feed:
     ) -> None:
         self._engine = engine
         self._kept, self._poll, self._linger = kept, poll, linger
-        self._topics: dict[uuid.UUID, _Topic] = {}
+        self._topics: dict[uuid.UUID, Topic] = {}
         self._owners: Counter[uuid.UUID] = Counter()
         self._behind: set[uuid.UUID] = set()
         self._news = asyncio.Event()
@@ -164,7 +132,7 @@ class Feed:
         self._start()
         topic = self._topics.get(job_id)
         if topic is None:
-            topic = self._topics[job_id] = _Topic(cursor, self._kept)
+            topic = self._topics[job_id] = Topic(cursor, self._kept)
         follower = Follower(self, job_id, topic, cursor)
         topic.followers.add(follower)
         self._owners[owner_id] += 1
@@ -196,7 +164,7 @@ class Feed:
             work.cancel()
             await asyncio.wait([work])
 
-    def _leave(self, job_id: uuid.UUID, owner_id: uuid.UUID, topic: _Topic, follower: Follower) -> None:
+    def _leave(self, job_id: uuid.UUID, owner_id: uuid.UUID, topic: Topic, follower: Follower) -> None:
         topic.followers.discard(follower)
         if not topic.followers:
             self._topics.pop(job_id, None)
@@ -222,10 +190,16 @@ class Feed:
             work.cancel()
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listener.run())
-            group.create_task(self._read_on())
-            group.create_task(self._look_often())
+        """Until it is cancelled: who follows a job must not be left without events by a fault of ours."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._listener.run())
+                    group.create_task(self._read_on())
+                    group.create_task(self._look_often())
+            except ExceptionGroup:
+                _log.exception("events_not_read")
+                await asyncio.sleep(POLL_DEAF)
 
     def _look_at_one(self, notice: str) -> None:
         try:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    false,
     func,
     insert,
     literal,
@@ -36,6 +37,7 @@ from app.models.job import WAITING_CLAUSE, Job, JobEvent, JobState
 _NOW: Final = func.clock_timestamp()
 _NOTED: Final = (Job.state, Job.attempt, Job.progress, Job.progress_word, Job.error)
 _RUNNING: Final = Job.state == JobState.RUNNING
+_USED_UP: Final = Job.attempt >= Job.max_attempts
 _ENDED: Final = {"lease_expires_at": null(), "finished_at": _NOW}
 
 
@@ -115,6 +117,12 @@ def try_again(job_id: uuid.UUID, attempt: int, error: dict[str, Any], *, delay: 
     A job that its owner has asked to cancel is not tried again.
     """
     return _noted(_fenced(job_id, attempt).values({"error": error} | _next(literal(delay))))
+
+
+def wait_out(job_id: uuid.UUID, attempt: int, error: dict[str, Any], *, delay: float) -> Select[Any]:
+    """Let a job wait ``delay`` seconds for what is away; such an attempt never counts."""
+    values = {"error": error, "max_attempts": Job.max_attempts + 1} | _next(literal(delay), is_last=false())
+    return _noted(_fenced(job_id, attempt).values(values))
 
 
 def give_back(job_id: uuid.UUID, attempt: int) -> Select[Any]:
@@ -208,14 +216,11 @@ def _after(seconds: float) -> ColumnElement[Any]:
     return _NOW + literal(timedelta(seconds=seconds))
 
 
-def _next(delay: ColumnElement[Any]) -> dict[str, Any]:
+def _next(delay: ColumnElement[Any], *, is_last: ColumnElement[bool] = _USED_UP) -> dict[str, Any]:
     """Cancelled where that was asked for, failed where it was the last attempt, else tried again."""
-    state = case(
-        (Job.cancel_requested_at.is_not(None), JobState.CANCELLED),
-        (Job.attempt >= Job.max_attempts, JobState.FAILED),
-        else_=JobState.RETRYING,
-    )
-    ends = or_(Job.cancel_requested_at.is_not(None), Job.attempt >= Job.max_attempts)
+    cancelled = Job.cancel_requested_at.is_not(None)
+    state = case((cancelled, JobState.CANCELLED), (is_last, JobState.FAILED), else_=JobState.RETRYING)
+    ends = or_(cancelled, is_last)
     return {
         "state": state,
         "run_at": _NOW + delay * literal(timedelta(seconds=1)),

@@ -72,6 +72,7 @@ async def content(
         ServiceUnavailableException: the workspace does not have it now.
     """
     file = await _own(session, media_id, owner_id)
+    await release(session)
     return await download(workspace, file.sha256, file.mime_type, file.name)
 
 
@@ -97,7 +98,13 @@ async def rendition(
             details={"state": states.of(file), "job_state": file.job.state if file.job else None},
         )
     mime = renditions.mime_of(which, file.preview_type)
+    await release(session)
     return await download(workspace, key, mime, f"{Path(file.name).stem}{renditions.EXTENSIONS[mime]}")
+
+
+async def release(session: AsyncSession) -> None:
+    """Give the connection of a session that only reads back: a bucket may take seconds to answer."""
+    await session.close()
 
 
 async def download(workspace: Workspace, key: str, mime_type: str, name: str) -> Download:

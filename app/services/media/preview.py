@@ -6,6 +6,7 @@ The second only moves the index to the front, so that it plays before all of it 
 """
 
 import math
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +66,7 @@ async def make(work: Work, ffmpeg: Path, probe: Probe, tell: Callable[[float], A
     Raises:
         ToolMissingError: ffmpeg does not answer.
         ToolHinderedError: something else than the file was in the way.
+        InsufficientStorageException: there is no room for it.
         OSError: the system was in the way.
     """
     chosen = await anyio.to_thread.run_sync(encoders, ffmpeg)
@@ -95,6 +97,9 @@ def _heard(probe: Probe, tell: Callable[[float], Awaitable[object]]) -> Progress
 async def _encode(work: Work, ffmpeg: Path, options: list[str], hear: Progress) -> str | None:
     """Why it had to stop before the end of the file, None where it did not."""
     settings = work.bench.settings
+    # It stands there twice for a moment; what must stay free is for the data servers too.
+    size = min(settings.preview_size, await anyio.to_thread.run_sync(_size, work.file.descriptor))
+    await anyio.to_thread.run_sync(work.bench.workspace.require_room, 2 * size)
     limits = work.bench.limits(file_size=settings.preview_size, seconds=settings.preview_timeout)
     # Decoder, filters and encoder each have threads of their own.
     limits = replace(limits, threads=3 * THREADS)
@@ -103,6 +108,10 @@ async def _encode(work: Work, ffmpeg: Path, options: list[str], hear: Progress) 
     except ToolLimitError as error:
         return str(error)
     return None
+
+
+def _size(descriptor: int) -> int:
+    return os.fstat(descriptor).st_size
 
 
 async def _finish(work: Work, ffmpeg: Path) -> Path:

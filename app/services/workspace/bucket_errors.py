@@ -12,7 +12,10 @@ from app.services.workspace.status import State, storage_error, unreadable
 
 logger = logging.getLogger(__name__)
 
-_FULL: Final = ("507", "StorageFull", "QuotaExceeded")
+# Whole elements and statuses: an address with a key's digits is in the message too.
+_FULL: Final = ("<Code>StorageFull</Code>", "<Code>QuotaExceeded</Code>")
+_FULL_STATUS: Final = 507
+_REDIRECT: Final = re.compile(r"\bredirect\b")
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _PASSING: Final = frozenset({408, 425, 429})
 """Statuses of 4xx that say that it may go well the next time."""
@@ -22,11 +25,11 @@ _LONGEST: Final = 400
 def state_of(error: Exception) -> State:
     """What an error of the library says of the bucket."""
     said = _first_line(error)
-    if any(word in said for word in _FULL):
-        return State.FULL
     status = int(found[1]) if (found := _STATUS.search(said)) else 0
+    if status == _FULL_STATUS or any(word in said for word in _FULL):
+        return State.FULL
     # A redirect comes of the wrong region.
-    refused = (400 <= status < 500 and status not in _PASSING) or "redirect" in said
+    refused = (400 <= status < 500 and status not in _PASSING) or _REDIRECT.search(said) is not None
     return State.REFUSED if refused else State.UNREACHABLE
 
 

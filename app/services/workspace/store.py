@@ -204,7 +204,7 @@ class Workspace:
         with explained():
             self._ensure_root()
             self.temporary.mkdir(exist_ok=True)
-            folder = tempfile.mkdtemp(prefix="work-", dir=self.temporary)
+            folder = tempfile.mkdtemp(prefix="holdfast-work-", dir=self.temporary)
         try:
             yield Path(folder)
         finally:
@@ -231,7 +231,7 @@ class Workspace:
             raise storage_error(state)
         with explained():
             self.uploads.mkdir(exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix="upload-", dir=self.uploads)
+            descriptor, name = tempfile.mkstemp(prefix="holdfast-upload-", dir=self.uploads)
         return Incoming(self, descriptor, Path(name), limit)
 
     async def stage(self, source: Path, stored: Stored) -> None:
@@ -256,9 +256,14 @@ class Workspace:
 
     def remove_leftovers(self, seconds: float) -> int:
         """Remove what dead processes left of uploads and work longer ago than this; how many. Blocks."""
-        removed = 0
-        for path in [*self.uploads.glob("upload-*"), *self.temporary.glob("work-*")]:
-            if is_older(path, seconds):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+        left = [path for path in self.uploads.glob("holdfast-upload-*") if is_older(path, seconds)]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left) + self.remove_abandoned_work(seconds)
+
+    def remove_abandoned_work(self, seconds: float) -> int:
+        """Remove folders of work begun longer ago than this, which is longer than any lasts. Blocks."""
+        left = [path for path in self.temporary.glob("holdfast-work-*") if is_older(path, seconds)]
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(left)

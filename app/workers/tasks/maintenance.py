@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.database import transaction
+from app.exceptions.base import AppException
 from app.services.accounts.exports import prune_exports
 from app.services.accounts.mailing import forget_addresses
 from app.services.auth.api_keys import prune_api_keys
@@ -48,21 +50,34 @@ async def prune(running: RunningJob, args: PruneArgs) -> dict[str, int]:
     """Forget what ended long ago or has expired; finish uploads that are whole and have nobody."""
     days = running.settings.jobs.retention_days
     workspace = Workspace.from_settings(running.settings)
-    expired = partial(prune_exports, workspace=workspace)
     expiry = timedelta(seconds=running.settings.media.upload_expiry)
     begin = partial(transaction, runtime.current().sessions)
-    return {
-        "uploads_finished": await finish_abandoned(Store(begin, workspace, expiry)),
-        "uploads": await _in_steps(partial(prune_uploads, workspace=workspace), 0, args.limit),
-        "jobs": await _in_steps(prune_jobs, days, args.limit),
-        "slots": await _in_steps(prune_slots, days, args.limit),
-        "exports": await _in_steps(expired, days, args.limit),
+    # What a killed worker left of a film is large, and no job lasts as long.
+    longest = 2.0 * running.settings.celery.time_limit
+    # The storage comes last: where it is away, everything else has been done.
+    steps: dict[str, Callable[[], Awaitable[int]]] = {
+        "jobs": partial(_in_steps, prune_jobs, days, args.limit),
+        "slots": partial(_in_steps, prune_slots, days, args.limit),
         # As long as the throttle looks for places in them.
-        "sessions": await _in_steps(prune_sessions, KNOWN_FOR.days, args.limit),
-        "api_keys": await _in_steps(prune_api_keys, days, args.limit),
-        "idempotency_keys": await _in_steps(prune_keys, 0, args.limit),
-        "mail_addresses": await _in_steps(forget_addresses, 0, args.limit),
+        "sessions": partial(_in_steps, prune_sessions, KNOWN_FOR.days, args.limit),
+        "api_keys": partial(_in_steps, prune_api_keys, days, args.limit),
+        "idempotency_keys": partial(_in_steps, prune_keys, 0, args.limit),
+        "mail_addresses": partial(_in_steps, forget_addresses, 0, args.limit),
+        "work": partial(asyncio.to_thread, workspace.remove_abandoned_work, longest),
+        "exports": partial(_in_steps, partial(prune_exports, workspace=workspace), days, args.limit),
+        "uploads": partial(_in_steps, partial(prune_uploads, workspace=workspace), 0, args.limit),
+        "uploads_finished": partial(finish_abandoned, Store(begin, workspace, expiry)),
     }
+    return {name: count for name, step in steps.items() if (count := await _tried(name, step)) is not None}
+
+
+async def _tried(name: str, step: Callable[[], Awaitable[int]]) -> int | None:
+    """One step; where its storage is away, the next slot does it, and the other steps go on."""
+    try:
+        return await step()
+    except (AppException, OSError):
+        _log.exception("prune_step_failed", extra={"step": name})
+        return None
 
 
 async def _in_steps(step: Any, days: int, limit: int) -> int:

@@ -93,6 +93,24 @@ async def test_all_followers_of_a_job_are_given_each_event_in_order(
         assert await given(second, 5) == expected
 
 
+async def test_a_fault_of_ours_leaves_nobody_without_events(
+    feed: Feed, do: Do, job_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_DEAF", 0.01)
+    faults = [RuntimeError("a fault of ours"), ZeroDivisionError("another")]
+    catch_up = feed._catch_up
+
+    async def faulty(jobs: set[uuid.UUID]) -> None:
+        if faults:
+            raise faults.pop()
+        await catch_up(jobs)
+
+    monkeypatch.setattr(feed, "_catch_up", faulty)
+    async with following(feed, job_id) as follower:
+        assert await given(follower, 2) == await ids(do, job_id)
+    assert faults == []
+
+
 async def test_events_of_other_jobs_are_not_given(
     feed: Feed, do: Do, accept: Accept, job_id: uuid.UUID
 ) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from app.core.config.groups import MediaSettings
+from app.exceptions.base import InsufficientStorageException
 from app.services.media import preview
 from app.services.media.probe import Probe
 from app.services.media.process import Bench, Outcome, process
 from app.services.media.run import ToolFailedError, ToolHinderedError, ToolLimitError, run_tool
 from app.services.media.tools import MediaTools
 from app.services.media.types import Kind, sniff
+from app.services.workspace import State, Workspace, storage_error
 from app.services.workspace.incoming import HEAD
 from tests.samples import Samples, jpeg_size
 from tests.services.media.processing import Processed, ignore
@@ -126,6 +128,20 @@ async def test_one_that_grows_too_large_keeps_its_beginning(bench: Bench, sample
     outcome = await processed_with(bench, film, preview_size=4_000_000)
     assert outcome.notes == ("The preview ends early, for it wrote a file that is too large.",)
     assert 1 < float(looked(bench, outcome).format["duration"]) < 19
+
+
+async def test_none_is_begun_where_there_is_no_room_for_it(
+    bench: Bench, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = samples.data("clip.mp4")
+
+    def require_room(_workspace: Workspace, expected: int = 0) -> None:
+        if expected == 2 * len(film):
+            raise storage_error(State.FULL)
+
+    monkeypatch.setattr(Workspace, "require_room", require_room)
+    with pytest.raises(InsufficientStorageException):
+        await processed_with(bench, film)
 
 
 async def test_one_that_takes_too_long_keeps_its_beginning(

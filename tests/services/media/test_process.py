@@ -177,7 +177,7 @@ async def test_a_file_that_is_stored_again_while_a_tool_starts_is_still_read(
     stored = await bench.workspace.keep(samples.data("tone.mp3"))
     task = asyncio.create_task(process(slow, stored.key, MEDIA_TYPES["audio/mpeg"], ignore))
     with anyio.fail_after(60):
-        while not (walled := list(bench.workspace.temporary.glob("work-*/walled"))):
+        while not (walled := list(bench.workspace.temporary.glob("holdfast-work-*/walled"))):
             await anyio.sleep(0.01)
     await bench.workspace.keep(samples.data("tone.mp3"))
     walled[0].with_name("stored").touch()

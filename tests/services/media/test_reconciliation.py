@@ -271,7 +271,7 @@ async def test_leftovers_of_dead_processes_are_removed_and_counted(
 ) -> None:
     workspace = Workspace.from_settings(settings)
     workspace.uploads.mkdir()
-    left = workspace.uploads / "upload-left"
+    left = workspace.uploads / "holdfast-upload-left"
     left.touch()
     then = time.time() - AGE - 60
     os.utime(left, (then, then))

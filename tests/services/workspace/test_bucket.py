@@ -15,6 +15,7 @@ from obstore.store import S3Store
 from app.exceptions.base import AppException, InsufficientStorageException, ServiceUnavailableException
 from app.services.workspace import State, Stored, Workspace
 from app.services.workspace import bucket as buckets
+from app.services.workspace.bucket_errors import state_of
 from app.services.workspace.incoming import CHUNK
 from app.services.workspace.objects import place
 from tests.buckets import Variables, answering, names, nowhere, write
@@ -128,6 +129,11 @@ FAULTS = {
     "too busy": (429, "SlowDown", State.UNREACHABLE, ServiceUnavailableException),
     "ill": (500, "InternalError", State.UNREACHABLE, ServiceUnavailableException),
 }
+
+
+def test_the_name_of_an_object_says_nothing_of_the_bucket() -> None:
+    said = "error sending request for url (http://bucket/redirects/ab507cd), after 3 retries, in 1.507s"
+    assert state_of(OSError(said)) is State.UNREACHABLE
 
 
 @pytest.mark.parametrize(("status", "code", "state", "kind"), FAULTS.values(), ids=FAULTS)

@@ -249,14 +249,14 @@ def age(path: Path, seconds: float) -> None:
 def test_leftovers_of_dead_processes_are_removed_by_age(workspace: Workspace) -> None:
     workspace.uploads.mkdir()
     workspace.temporary.mkdir()
-    for path in (workspace.uploads / "upload-old", workspace.uploads / "upload-new"):
+    for path in (workspace.uploads / "holdfast-upload-old", workspace.uploads / "holdfast-upload-new"):
         path.touch()
-    (workspace.temporary / "work-old").mkdir()
-    (workspace.temporary / "work-old" / "frame").touch()
-    age(workspace.uploads / "upload-old", 7200)
-    age(workspace.temporary / "work-old", 7200)
+    (workspace.temporary / "holdfast-work-old").mkdir()
+    (workspace.temporary / "holdfast-work-old" / "frame").touch()
+    age(workspace.uploads / "holdfast-upload-old", 7200)
+    age(workspace.temporary / "holdfast-work-old", 7200)
     assert workspace.remove_leftovers(3600) == 2
-    assert files(workspace.root) == [workspace.uploads / "upload-new"]
+    assert files(workspace.root) == [workspace.uploads / "holdfast-upload-new"]
 
 
 async def test_a_finished_file_is_kept_as_a_copy(workspace: Workspace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -103,4 +104,9 @@ async def remove_orphans(workspace: Workspace, reading: Reading, *, age: float) 
 
 def _aged(workspace: Workspace, age: float) -> list[uuid.UUID]:
     paths = [path for path in workspace.uploads.glob(f"{PREFIX}*") if is_older(path, age)]
-    return [uuid.UUID(path.name.removeprefix(PREFIX)) for path in paths]
+    found = []
+    for path in paths:
+        # What anybody else has put there has another name, and is no business of ours.
+        with suppress(ValueError):
+            found.append(uuid.UUID(path.name.removeprefix(PREFIX)))
+    return found

@@ -145,10 +145,12 @@ async def test_aged_bytes_without_a_row_are_removed(store: Store, begin: Begin, 
     old, new = (part_path(workspace, uuid.uuid4()) for _ in range(2))
     for path in (old, new):
         path.touch()
-    age(old)
-    age(known)
+    foreign = workspace.uploads / "resumable-of-somebody-else"
+    foreign.touch()
+    for path in (old, known, foreign):
+        age(path)
     assert await remove_orphans(workspace, store.begin, age=60) == 1
-    assert set(workspace.uploads.iterdir()) == {known, new}
+    assert set(workspace.uploads.iterdir()) == {known, new, foreign}
 
 
 def age(path: Path) -> None:
