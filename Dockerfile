@@ -48,6 +48,7 @@ RUN --mount=type=bind,source=deploy/image,target=/mnt python3 -B /mnt/slim.py
 
 # ---- the application: its files belong to root, and nothing here can be written by it --------------------------------
 FROM scratch AS runtime
+ARG FRESH=1
 COPY --from=slim / /
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     APP_ENV=production HOST=0.0.0.0 STATE_DIR=/run/holdfast RUN_DIR=/run/holdfast WORKSPACE_ROOT=/workspace

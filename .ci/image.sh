@@ -8,10 +8,13 @@ image_begin() {
     . scripts/engine.sh
     if ! "$DOCKER" version >/dev/null 2>&1; then
         [ "$(id -u)" = 0 ] || return 0
-        start_engine
+        start_engine || return 0
     fi
+    # In a group of its own, so that all of it can be ended.
+    set -m
     build_image >"$work/build.log" 2>&1 &
     build_pid=$!
+    set +m
 }
 
 # An engine of our own, with its data where it can be thrown away; it gives way to the tests.
@@ -47,7 +50,7 @@ build_image() {
 
 image_test() {
     if [ -z "$build_pid" ]; then
-        echo "The image is not tried: no container engine answers, and only root can start one."
+        echo "The image is not tried: no container engine answers, and none could be started here."
         return 0
     fi
     if ! wait "$build_pid"; then
@@ -55,15 +58,18 @@ image_test() {
         echo "FAILED image build"
         return 1
     fi
+    # In their order: what is looked at in a quiet container comes before what is killed in it.
     HOLDFAST_IMAGE=holdfast:ci HOLDFAST_IMAGE_AGAIN=holdfast:again PLANTED_SECRET=$(cat "$work/planted") \
-        .venv/bin/pytest -q tests/container
+        .venv/bin/pytest -q -p no:randomly tests/container
 }
 
 image_end() {
-    if [ -n "$build_pid" ] && kill -0 "$build_pid" 2>/dev/null; then kill "$build_pid"; fi
+    # Nothing here may change how the run has ended.
+    if [ -n "$build_pid" ]; then kill -- "-$build_pid" 2>/dev/null || true; fi
     if [ -n "$engine_pid" ]; then
         kill "$engine_pid" 2>/dev/null || true
         wait "$engine_pid" 2>/dev/null || true
+        umount "$work"/engine/exec/netns/* 2>/dev/null || true
     fi
-    rm -rf "$work"
+    rm -rf "$work" || true
 }

@@ -67,10 +67,14 @@ async def test_five_at_once_migrate_once_fire_each_slot_once_and_carry_on_for_on
     five[0].let_in()
     await accept_naps(five[0].environment["DATABASE_URL"], redis_url, tmp_path)
     counted = "SELECT count(*) FROM jobs WHERE kind = 'test.nap' AND state = 'running'"
-    wait_for(lambda: _one(database, counted) == NAPS, what="all jobs to run")
-    (on,) = database.execute("SELECT worker FROM jobs WHERE kind = 'test.nap' LIMIT 1").fetchone() or ("",)
+    wait_for(lambda: _one(database, counted) > NAPS // 2, what="most jobs to run")
+    running = "SELECT worker FROM jobs WHERE kind = 'test.nap' AND state = 'running' ORDER BY started_at DESC"
+    (on,) = database.execute(running).fetchone() or ("",)
     victim = next(container for number, container in enumerate(five) if f"host-{number}" in on)
-    lost = "SELECT count(*) FROM jobs WHERE kind = 'test.nap' AND worker = %s AND attempt = 1"
+    lost = (
+        "SELECT count(*) FROM jobs"
+        " WHERE kind = 'test.nap' AND worker = %s AND attempt = 1 AND state <> 'succeeded'"
+    )
     died = time.monotonic()
     victim.kill()
     wait_for(lambda: _one(database, lost, on) == 0, what="its jobs to go on in the others")
