@@ -1,6 +1,7 @@
 """``run``: what a container starts. Everything that it says is a JSON line, and it becomes supervisord."""
 
 import logging
+import os
 import signal
 from types import FrameType
 from typing import Final, NoReturn
@@ -49,7 +50,8 @@ def run() -> None:
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     logger.info("stopped_before_start")
-    raise SystemExit(0)
+    # Not by an exception: where it arises, such as in a finalizer, that may be caught, and the stop be lost.
+    os._exit(0)
 
 
 def _start() -> NoReturn:
