@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 from sqlalchemy import ColumnElement, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -46,8 +47,12 @@ async def find(session: AsyncSession, upload_id: uuid.UUID, *, owner_id: uuid.UU
         NotFoundException: there is none, or it is another's.
         UploadGoneException: it has expired. What is whole does not: it is only not filed yet.
     """
-    wanted = (Upload.id == upload_id, Upload.owner_id == owner_id)
-    found = (await session.execute(select(Upload, Upload.expires_at <= func.now()).where(*wanted))).first()
+    return await _living(session, upload_id, Upload.owner_id == owner_id)
+
+
+async def _living(session: AsyncSession, upload_id: uuid.UUID, *wanted: ColumnElement[bool]) -> Upload:
+    sought = select(Upload, Upload.expires_at <= func.now()).where(Upload.id == upload_id, *wanted)
+    found = (await session.execute(sought)).first()
     if found is None:
         raise unknown(upload_id)
     upload, is_over = found
@@ -75,8 +80,23 @@ def require_offset(upload: Upload, offset: int) -> None:
         )
 
 
+async def refuse(session: AsyncSession, upload_id: uuid.UUID) -> NoReturn:
+    """Tell who may not write (any more) why: what became of the upload says it.
+
+    Raises:
+        NotFoundException, UploadGoneException: there is no such upload any more.
+        InterruptedException: another request has gone on with it.
+    """
+    await _living(session, upload_id)
+    raise InterruptedException
+
+
 async def become_writer(session: AsyncSession, upload: Upload) -> int:
-    """Fence off whoever wrote before; gives the number of this writer. Its file is locked."""
+    """Fence off whoever wrote before; gives the number of this writer. Its file is locked.
+
+    Raises:
+        as ``refuse``.
+    """
     taken = await session.execute(
         update(Upload)
         .where(Upload.id == upload.id, Upload.received == upload.received, Upload.finished_at.is_(None))
@@ -85,7 +105,7 @@ async def become_writer(session: AsyncSession, upload: Upload) -> int:
     )
     writer = taken.scalar_one_or_none()
     if writer is None:
-        raise InterruptedException
+        await refuse(session, upload.id)
     return writer
 
 
@@ -93,10 +113,10 @@ async def require_writer(session: AsyncSession, upload_id: uuid.UUID, writer: in
     """See that nobody has written since.
 
     Raises:
-        InterruptedException: somebody has, or the upload was ended.
+        as ``refuse``.
     """
     if await session.scalar(select(Upload.writer).where(Upload.id == upload_id)) != writer:
-        raise InterruptedException
+        await refuse(session, upload_id)
 
 
 async def advance(
@@ -105,7 +125,7 @@ async def advance(
     """Write down that this many bytes are durable.
 
     Raises:
-        InterruptedException: somebody else is the writer now, or the upload was ended.
+        as ``refuse``.
     """
     moved = await session.execute(
         update(Upload)
@@ -114,4 +134,4 @@ async def advance(
         .returning(Upload.id)
     )
     if moved.first() is None:
-        raise InterruptedException
+        await refuse(session, upload_id)

@@ -38,10 +38,10 @@ class Ledger(Protocol):
     """Where it is written down how much is durable."""
 
     async def advance(self, received: int) -> None:
-        """Write down that this many bytes are. Raises ``InterruptedException`` for who may not any more."""
+        """Write down that this many bytes are. Raises as ``rows.refuse`` for who may not any more."""
 
     async def confirm(self) -> None:
-        """See that nobody else has written since. Raises ``InterruptedException`` where somebody has."""
+        """See that nobody else has written since. Raises as ``rows.refuse`` where somebody has."""
 
 
 class Writer:
@@ -83,7 +83,8 @@ class Writer:
             PayloadTooLargeException: these are more than were announced.
             UnsupportedMediaTypeException: the file's type is none of the accepted ones.
             InsufficientStorageException: the workspace filled up or went away.
-            InterruptedException: the upload was ended meanwhile.
+            NotFoundException, UploadGoneException: the upload was ended meanwhile.
+            InterruptedException: another request has gone on.
         """
         if self.position + len(self._buffer) + len(chunk) > self._upload.length:
             raise too_long(self._upload)
@@ -131,10 +132,13 @@ class Writer:
 
         Raises:
             InterruptedException: another request has gone on, or is about to.
+            NotFoundException, UploadGoneException: the upload was ended meanwhile.
         """
-        if not await try_lock(self._part, PATIENCE) or not await in_thread(self._part.is_in_place):
-            raise InterruptedException
+        is_ours = await try_lock(self._part, PATIENCE) and await in_thread(self._part.is_in_place)
+        # First what the row says: without it the file is gone too, and nobody has gone on.
         await self._ledger.confirm()
+        if not is_ours:
+            raise InterruptedException
 
     def _is_due(self) -> bool:
         arrived = self.position + len(self._buffer) - self._durable

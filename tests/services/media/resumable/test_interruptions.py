@@ -6,14 +6,21 @@ import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.exceptions.base import BadRequestException, InsufficientStorageException, RequestTimeoutException
+from app.exceptions.base import (
+    BadRequestException,
+    InsufficientStorageException,
+    NotFoundException,
+    RequestTimeoutException,
+)
+from app.models.upload import Upload
 from app.services.media import intake
 from app.services.media.resumable import (
     Checksum,
@@ -268,9 +275,36 @@ async def test_an_upload_that_is_ended_stops_its_sender(store: Store, begin: Beg
         yield DATA[10:40_000]
         await terminate(store, upload_id, owner_id=OWNER)
 
-    with pytest.raises(InterruptedException):
+    with pytest.raises(NotFoundException):
         await go_on(store, upload_id, 10, body())
     assert list(store.workspace.uploads.iterdir()) == []
+
+
+async def test_a_sender_that_paused_while_its_upload_was_ended_is_told_that_it_is_gone(
+    store: Store, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PAUSE", 0.05)
+    upload_id = await begin(10)
+
+    async def body() -> Body:
+        yield DATA[10:40_000]
+        await until(lambda: has_received(store, upload_id, 40_000), "the pause")
+        await terminate(store, upload_id, owner_id=OWNER)
+        yield DATA[40_000:]
+
+    with pytest.raises(NotFoundException):
+        await go_on(store, upload_id, 10, body())
+
+
+async def test_a_writer_who_was_overtaken_in_an_upload_that_has_expired_is_told_so(
+    store: Store, begin: Begin
+) -> None:
+    upload_id = await begin(10)
+    async with store.begin() as session:
+        (await session.get_one(Upload, upload_id)).expires_at = func.now() - timedelta(hours=1)
+    with pytest.raises(UploadGoneException):
+        async with store.begin() as session:
+            await rows.require_writer(session, upload_id, 7)
 
 
 async def test_bytes_that_were_lost_are_told_and_logged(
