@@ -1,6 +1,8 @@
 """Objects and the rows that refer to them: what no row refers to may be removed, and nothing else."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -36,6 +38,11 @@ REFERENCES: Final = (
     Reference(DataExport, DataExport.object_key, DataExport.size),
 )
 """Every column that refers to objects. An object stays for as long as one of them has its key."""
+
+Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""Opens a transaction that commits at its end."""
+
+_log: Final = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
 """Seconds that one removal may take: who stores the same content waits for it."""
@@ -79,6 +86,40 @@ async def remove_unreferenced(session: AsyncSession, workspace: Workspace, keys:
     except TimeoutError as error:
         raise ServiceUnavailableException("The storage takes too long to remove files.") from error
     return len(strays)
+
+
+@asynccontextmanager
+async def removed_on_error(
+    session: AsyncSession, workspace: Workspace, begin: Begin | None
+) -> AsyncIterator[set[str]]:
+    """Objects that are put into this set are removed where an error ends the block and no row refers to them.
+
+    Refused bytes would take room until strays are swept, and could be sent again and again until then.
+
+    Args:
+        session: the transaction that would have referred to them; an error rolls it back here.
+        workspace: where the objects are.
+        begin: opens the transaction of the removal. Without it they are left to the sweep of strays.
+    """
+    keys: set[str] = set()
+    try:
+        yield keys
+    except BaseException:
+        if keys and begin is not None:
+            # Also for a request that was cancelled.
+            with anyio.CancelScope(shield=True):
+                await _take_back(session, workspace, begin, keys)
+        raise
+
+
+async def _take_back(session: AsyncSession, workspace: Workspace, begin: Begin, keys: set[str]) -> None:
+    try:
+        # Its locks would keep the objects, and its connection may be the pool's last.
+        await session.rollback()
+        async with begin() as own:
+            await remove_unreferenced(own, workspace, keys)
+    except Exception as error:  # noqa: BLE001 - the first error is the one to tell; the sweep removes them
+        _log.warning("refused_not_removed", extra={"keys": sorted(keys), "error": str(error)})
 
 
 async def secure(session: AsyncSession, workspace: Workspace, *keys: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import pytest
@@ -14,7 +15,13 @@ from app.models.data_export import DataExport
 from app.models.media_file import MediaFile
 from app.models.upload import Upload
 from app.services.media import strays
-from app.services.media.strays import REFERENCES, objects_of, remove_unreferenced, secure
+from app.services.media.strays import (
+    REFERENCES,
+    objects_of,
+    remove_unreferenced,
+    removed_on_error,
+    secure,
+)
 from app.services.workspace import Workspace
 from app.services.workspace.locks import hold
 from tests.accounts import OWNER
@@ -145,3 +152,48 @@ async def test_a_storage_that_takes_too_long_is_told(
     monkeypatch.setattr(workspace, "remove", never)
     with pytest.raises(ServiceUnavailableException, match="too long"):
         await remove(sessions, workspace, KEY)
+
+
+async def fail(sessions: Sessions, workspace: Workspace, key: str, *, can_remove: bool = True) -> None:
+    begin = partial(transaction, sessions) if can_remove else None
+
+    async def store() -> None:
+        async with transaction(sessions) as session, removed_on_error(session, workspace, begin) as sent:
+            sent.add(key)
+            await hold(session, key)
+            session.add(media(key))
+            await session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store()
+
+
+async def test_an_error_takes_back_what_was_stored_for_it(sessions: Sessions, workspace: Workspace) -> None:
+    key = (await workspace.keep(b"content")).key
+    await fail(sessions, workspace, key, can_remove=False)
+    assert workspace.path(key).exists()
+    await fail(sessions, workspace, key)
+    assert not workspace.path(key).exists()
+
+
+async def test_an_error_takes_nothing_of_others(sessions: Sessions, workspace: Workspace) -> None:
+    key = (await workspace.keep(b"content")).key
+    async with transaction(sessions) as session:
+        session.add(media(key))
+    await fail(sessions, workspace, key)
+    assert workspace.path(key).exists()
+
+
+async def test_what_cannot_be_taken_back_is_logged_and_hides_no_error(
+    sessions: Sessions,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_keys: object) -> None:
+        raise ServiceUnavailableException("away")
+
+    monkeypatch.setattr(workspace, "remove", broken)
+    await fail(sessions, workspace, KEY)
+    assert "refused_not_removed" in caplog.text
