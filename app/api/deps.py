@@ -1,7 +1,9 @@
 """What routes ask for: the process's state, a transaction, the owner, the page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final, TypedDict, cast
 
 from fastapi import Depends, Query, Request
@@ -105,10 +107,15 @@ def get_following(request: Request) -> Following:
     return state_of(request)["following"]
 
 
+def begin_of(request: Request) -> Callable[[], AbstractAsyncContextManager[AsyncSession]]:
+    """What opens a transaction, whose jobs the workers are told of after its commit."""
+    state = state_of(request)
+    return partial(unit_of_work, state["sessions"], state["doorbell"])
+
+
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
     """One transaction a request; after its commit the workers are told of the jobs it accepted."""
-    state = state_of(request)
-    async with unit_of_work(state["sessions"], state["doorbell"]) as session:
+    async with begin_of(request)() as session:
         yield session
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 
 from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaViewer, MediaWriter
-from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep
+from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep, begin_of
 from app.api.idempotency import IdempotentRoute, Once, later
 from app.api.linked import link_of
 from app.api.paths import thing
@@ -100,6 +100,7 @@ async def upload_media(
         allowance=allowance,
         expected=announced,
         claim=once.begin,
+        begin=begin_of(request),
     )
     response.headers["location"] = request.url_for("get_media", media_id=str(media.id)).path
     return media

@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import timedelta
-from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response, status
@@ -10,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from app.api import tus
 from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaWriter
-from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, state_of
+from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, begin_of, state_of
 from app.api.idempotency import Once, later
 from app.api.tus import TusRoute, TusVersion, UploadChecksum, UploadLength, UploadMetadata, UploadOffset
 from app.schemas.base import ErrorResponse, PaginatedResponse
@@ -18,7 +17,6 @@ from app.schemas.uploads import UploadStatus
 from app.services.auth.scopes import Scope
 from app.services.media import resumable
 from app.services.media.resumable import Announced, Store
-from app.services.unit_of_work import unit_of_work
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
 
@@ -66,8 +64,9 @@ _ENDED: Final[_Responses] = {204: {"headers": _headers()}, 412: _REFUSED[412]}
 def get_store(request: Request) -> Store:
     """Where resumable uploads live."""
     state = state_of(request)
-    begin = partial(unit_of_work, state["sessions"], state["doorbell"])
-    return Store(begin, state["workspace"], timedelta(seconds=state["settings"].media.upload_expiry))
+    return Store(
+        begin_of(request), state["workspace"], timedelta(seconds=state["settings"].media.upload_expiry)
+    )
 
 
 StoreDep = Annotated[Store, Depends(get_store)]

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Final, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,9 +16,10 @@ from app.services.media.files import detail
 from app.services.media.multipart import MAXIMUM_OTHER
 from app.services.media.names import clean_name
 from app.services.media.quota import Allowance
+from app.services.media.strays import Begin, removed_on_error
 from app.services.media.types import MediaType, behind_tag, sniff
 from app.services.workspace import Stored, Workspace
-from app.services.workspace.incoming import HEAD, Hold
+from app.services.workspace.incoming import HEAD
 from app.services.workspace.locks import hold
 
 PROCESS: Final = "media.process"
@@ -57,6 +57,7 @@ async def accept(
     allowance: Allowance | None = None,
     expected: int = 0,
     claim: Callable[[str], Awaitable[None]] | None = None,
+    begin: Begin | None = None,
 ) -> MediaFileDetail:
     """Store an upload, then add its row and the job that processes it to the session's transaction.
 
@@ -70,8 +71,9 @@ async def accept(
         limit: the most bytes.
         allowance: what the account may store; as much as there is room for where it is not given.
         expected: the bytes announced, 0 where none were.
-        claim: told what was sent, as a digest, once it is durable and before anything else is done. A second
-            try may look different on its way here, and storing the same content twice changes nothing.
+        claim: told what was sent, as a digest, once it is durable and before it is put in its place. A second
+            try may look different on its way here, so it is not told earlier.
+        begin: opens a transaction, in which what was sent to a bucket and then refused is removed.
 
     Raises:
         BadRequestException: the file is empty.
@@ -82,13 +84,19 @@ async def accept(
         ServiceUnavailableException: the bucket does not answer.
     """
     allowance = allowance or Allowance(owner_id)
-    stored, media_type = await _store(
-        workspace, upload, limit=limit, allowance=allowance, expected=expected, hold=partial(hold, session)
-    )
-    if claim is not None:
-        await claim(digest(f"{stored.key} {upload.filename or ''}"))
-    await quota.reserve(session, owner_id, quota=allowance.quota, size=stored.size)
-    file = await add(session, stored, media_type, owner_id=owner_id, filename=upload.filename)
+    async with removed_on_error(session, workspace, begin) as sent:
+
+        async def admit(stored: Stored) -> None:
+            sent.add(stored.key)
+            await hold(session, stored.key)
+            if claim is not None:
+                await claim(digest(f"{stored.key} {upload.filename or ''}"))
+            await quota.reserve(session, owner_id, quota=allowance.quota, size=stored.size)
+
+        stored, media_type = await _store(
+            workspace, upload, limit=limit, allowance=allowance, expected=expected, admit=admit
+        )
+        file = await add(session, stored, media_type, owner_id=owner_id, filename=upload.filename)
     return detail(file)
 
 
@@ -136,7 +144,13 @@ async def type_of(head: bytes, read: Callable[[int, int], Awaitable[bytes]]) -> 
 
 
 async def _store(
-    workspace: Workspace, upload: Upload, *, limit: int, allowance: Allowance, expected: int, hold: Hold
+    workspace: Workspace,
+    upload: Upload,
+    *,
+    limit: int,
+    allowance: Allowance,
+    expected: int,
+    admit: Callable[[Stored], Awaitable[None]],
 ) -> tuple[Stored, MediaType]:
     is_told = False
     # The form around a file is no part of it.
@@ -153,6 +167,6 @@ async def _store(
         if incoming.size == 0:
             raise BadRequestException("The file is empty.")
         media_type = await type_of(incoming.head, incoming.read)
-        # Again, for what is put in its place and then refused takes room until strays are swept.
+        # Again, before it is sent to a bucket in vain.
         await allowance.require(incoming.size)
-        return await incoming.keep(hold), media_type
+        return await incoming.keep(lambda key: admit(Stored(key, incoming.size))), media_type

@@ -21,7 +21,10 @@ HEAD: Final = 16 * 1024
 
 
 Hold = Callable[[str], Awaitable[None]]
-"""Keeps the object of a key from being removed until the caller's transaction ends (``locks.hold``)."""
+"""Keeps the object of a key from being removed until the caller's transaction ends (``locks.hold``).
+
+What may refuse the file is asked here too: nothing is in its place yet.
+"""
 
 
 class Place(Protocol):
@@ -81,7 +84,8 @@ class Incoming:
         """Make the file durable and put it in its place. Nothing can be written after it.
 
         Args:
-            hold: called with the key at the last moment at which the object may still be removed by others.
+            hold: called with the key when all is known of the file, at the last moment at which the object
+                may still be removed by others. Where it raises, nothing is put; what is staged stays.
 
         Raises:
             InsufficientStorageException: the workspace filled up or went away.

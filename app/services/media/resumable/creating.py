@@ -15,7 +15,8 @@ from app.services.media.resumable.part import Part, in_thread, part_path
 from app.services.media.resumable.record import Unrecorded
 from app.services.media.resumable.rows import Store
 from app.services.media.resumable.writer import Checksum, Writer, fill
-from app.services.media.types import MediaType
+from app.services.media.strays import removed_on_error
+from app.services.workspace.locks import hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,18 @@ async def create(
         writer = Writer(store.workspace, part, upload, Unrecorded(), checksum)
         await fill(writer, body)
         upload.received = writer.position
-        media_type = await _place(store, part, upload, allowance) if upload.is_whole else None
-        if claim is not None:
-            content = upload.sha256 or await in_thread(part.digest)
-            await claim(digest(f"{upload.length} {upload.described} {content}"))
-        await quota.reserve(session, upload.owner_id, quota=allowance.quota, size=upload.length)
-        await _add(session, store, upload, media_type)
+        content = await in_thread(part.digest) if claim is not None or upload.is_whole else ""
+
+        async def admit() -> None:
+            if claim is not None:
+                await claim(digest(f"{upload.length} {upload.described} {content}"))
+            await quota.reserve(session, upload.owner_id, quota=allowance.quota, size=upload.length)
+
+        if upload.is_whole:
+            await _add_whole(session, store, part, upload, content, allowance=allowance, admit=admit)
+        else:
+            await admit()
+            await _add(session, store, upload)
     except BaseException:
         part.remove()
         raise
@@ -80,20 +87,36 @@ async def create(
     return upload
 
 
-async def _place(store: Store, part: Part, upload: Upload, allowance: Allowance) -> MediaType:
-    """Put a whole file in its place, before the transaction begins, for that can take long."""
+async def _add_whole(
+    session: AsyncSession,
+    store: Store,
+    part: Part,
+    upload: Upload,
+    key: str,
+    *,
+    allowance: Allowance,
+    admit: Callable[[], Awaitable[None]],
+) -> None:
+    """Put a whole file in its place, and make the media file of it."""
     media_type = await finishing.type_of(part)
-    upload.sha256 = await in_thread(part.digest)
-    # Again, for what is put in its place and then refused takes room until strays are swept.
+    # Again, before it is sent to a bucket in vain.
     await allowance.require(upload.length)
-    await finishing.put(store, part, upload.sha256)
-    return media_type
+    # Before the transaction begins, for that can take long.
+    stored = await finishing.stage(store, part, key)
+    async with removed_on_error(session, store.workspace, store.begin) as sent:
+        sent.add(key)
+        await hold(session, key)
+        await admit()
+        await store.workspace.put(part.path, stored)
+        await _add(session, store, upload)
+        await finishing.add(session, store, upload, media_type, key)
+        await session.refresh(upload)
+    # Where a place is no folder beside it, the file has not gone there by itself; no row speaks of it yet.
+    await in_thread(part.remove)
 
 
-async def _add(session: AsyncSession, store: Store, upload: Upload, media_type: MediaType | None) -> None:
+async def _add(session: AsyncSession, store: Store, upload: Upload) -> None:
     upload.expires_at = rows.later(store.expiry)
     session.add(upload)
     await session.flush()
-    if media_type is not None and upload.sha256 is not None:
-        await finishing.add(session, store, upload, media_type, upload.sha256)
     await session.refresh(upload)

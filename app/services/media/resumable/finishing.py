@@ -62,7 +62,8 @@ async def finish(store: Store, part: Part | None, upload: Upload) -> uuid.UUID |
         return upload.media_id
     if part is not None:
         media_type, key = await _known(store, part, upload)
-        await put(store, part, key)
+        stored = await stage(store, part, key)
+        await store.workspace.put(part.path, stored)
     else:
         media_type, key = _moved(upload)
     async with store.begin() as session:
@@ -104,13 +105,13 @@ def lost(upload: Upload) -> UploadGoneException:
     return UploadGoneException("The upload's bytes were lost on the server. Start a new one.")
 
 
-async def put(store: Store, part: Part, key: str) -> None:
-    """Put a durable file in the place of its key."""
+async def stage(store: Store, part: Part, key: str) -> Stored:
+    """Do all of putting a durable file in its place that may take long; gives what is to be put."""
     # A stray is known by its age, and its last byte may have come long ago.
     await in_thread(part.touch)
     stored = Stored(key, await in_thread(part.size))
     await store.workspace.stage(part.path, stored)
-    await store.workspace.put(part.path, stored)
+    return stored
 
 
 async def _file(

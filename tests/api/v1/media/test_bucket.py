@@ -1,5 +1,6 @@
 """Media over HTTP where objects are in a bucket (V12)."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from app.models.job import Job
 from app.models.media_file import MediaFile
 from app.services.workspace import Workspace
 from tests.api.v1.media.answers import MEDIA, count, message, stored, uploaded
+from tests.api.v1.uploads.client import create
 from tests.buckets import Variables, answering, names, nowhere
 from tests.configuration import make_settings
 from tests.samples import Samples
@@ -54,6 +56,36 @@ async def test_an_upload_goes_into_the_bucket_and_leaves_nothing_here(
     media = await uploaded(client, samples.data("clip.mp4"))
     [name] = names(variables)
     assert name.endswith(media["sha256"])
+    assert stored(workspace) == []
+
+
+async def test_bytes_that_come_with_a_resumable_upload_leave_nothing_here_either(
+    client: httpx.AsyncClient, samples: Samples, variables: Variables, workspace: Workspace
+) -> None:
+    data = samples.data("picture.jpg")
+    assert (await create(client, len(data), data)).status_code == 201
+    [name] = names(variables)
+    assert name.endswith(hashlib.sha256(data).hexdigest())
+    assert stored(workspace) == []
+
+
+@pytest.mark.parametrize("way", ["alone", "resumable"])
+async def test_what_was_sent_and_then_refused_is_removed_from_the_bucket(
+    client: httpx.AsyncClient, samples: Samples, variables: Variables, workspace: Workspace, way: str
+) -> None:
+    async def post(data: bytes) -> httpx.Response:
+        key = {"Idempotency-Key": "one"}
+        if way == "alone":
+            return await client.post(MEDIA, content=data, headers=key)
+        return await create(client, len(data), data, **key)
+
+    data = samples.data("picture.jpg")
+    assert (await post(data)).status_code == 201
+    kept = names(variables)
+    assert (await post(data + b"more")).status_code == 409
+    # What is asked again is answered, and what it was about stays.
+    assert (await post(data)).status_code == 201
+    assert names(variables) == kept
     assert stored(workspace) == []
 
 

@@ -23,6 +23,16 @@ def picture(size: int) -> bytes:
     return b"\xff\xd8\xff" + bytes(size - 3)
 
 
+def in_place(workspace: Workspace) -> int:
+    """Bytes of all objects, whether a row refers to them or not."""
+    return sum(path.stat().st_size for path in stored(workspace) if workspace.objects in path.parents)
+
+
+async def see_nothing(_allowance: Allowance, _size: int) -> object:
+    """As if all had looked before the first was accepted."""
+    return type("Room", (), {"fits": lambda _self, _size: True})()
+
+
 async def raw(client: httpx.AsyncClient, data: bytes, **headers: str) -> httpx.Response:
     return await client.post(MEDIA, content=data, headers=headers)
 
@@ -87,10 +97,6 @@ async def test_another_account_has_its_own(
 async def test_of_many_at_once_no_more_get_in_than_fit(
     client: httpx.AsyncClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def see_nothing(_allowance: Allowance, _size: int) -> object:
-        return type("Room", (), {"fits": lambda _self, _size: True})()
-
-    # As if all had looked before the first was accepted.
     monkeypatch.setattr(Allowance, "require", see_nothing)
     size = QUOTA // 3
     answers = await asyncio.gather(
@@ -112,6 +118,39 @@ async def test_who_asks_again_with_the_same_key_is_answered_though_the_room_is_u
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json() == again.json()
     assert (await raw(client, picture(QUOTA), **{"Idempotency-Key": "two"})).status_code == 413
+
+
+@limited
+@pytest.mark.parametrize("way", ["alone", "resumable"])
+async def test_a_key_that_has_an_answer_stores_nothing_else(
+    client: httpx.AsyncClient, workspace: Workspace, way: str
+) -> None:
+    async def post(data: bytes) -> httpx.Response:
+        key = {"Idempotency-Key": "one"}
+        return await (raw(client, data, **key) if way == "alone" else create(client, len(data), data, **key))
+
+    assert (await post(picture(10))).status_code == 201
+    again = [await post(picture(QUOTA - number)) for number in range(3)]
+    assert [code(answer) for answer in again] == ["idempotency_key_reused"] * 3
+    assert in_place(workspace) == 10
+    assert list(workspace.uploads.iterdir()) == []
+
+
+@limited
+@pytest.mark.parametrize("way", ["alone", "resumable"])
+async def test_of_many_at_once_nothing_is_left_of_those_that_are_refused(
+    client: httpx.AsyncClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(Allowance, "require", see_nothing)
+    files = [picture(QUOTA - 10_000 - number) for number in range(8)]
+    answers = await asyncio.gather(
+        *(raw(client, data) if way == "alone" else create(client, len(data), data) for data in files)
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [413] * 7
+    assert in_place(workspace) == next(
+        len(data) for data, answer in zip(files, answers, strict=True) if answer.status_code == 201
+    )
+    assert list(workspace.uploads.iterdir()) == []
 
 
 @pytest.mark.parametrize("settings", [{"MEDIA_QUOTA": "0"}], indirect=True)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ from app.services.media.resumable.errors import (
     UploadLockedException,
 )
 from app.services.media.resumable.part import Part, in_thread, part_path
+from app.services.media.strays import remove_unreferenced
 from app.services.workspace import Stored, Workspace
 from app.services.workspace.locks import seize
 from tests.accounts import OWNER
@@ -478,6 +480,24 @@ async def test_a_removal_of_the_same_content_that_is_under_way_is_waited_for(
         assert (await row(store, upload_id)).sha256 is None
         await store.workspace.remove({key})
     assert await sending == DATA
+
+
+async def test_a_removal_of_content_that_comes_with_the_beginning_does_not_take_it(
+    store: Store, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the object and the commit of its row."""
+    put = Workspace.put
+
+    async def put_and_discard(workspace: Workspace, source: Path, stored: Stored) -> None:
+        await put(workspace, source, stored)
+        async with store.begin() as remover:
+            assert await remove_unreferenced(remover, workspace, {stored.key}) == 0
+
+    monkeypatch.setattr(Workspace, "put", put_and_discard)
+    upload_id = await begin(len(DATA))
+    assert (await row(store, upload_id)).media_id is not None
+    (file,) = await media(store)
+    assert store.workspace.path(file.sha256).read_bytes() == DATA
 
 
 async def is_waiting(session: AsyncSession) -> bool:
