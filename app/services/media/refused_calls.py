@@ -66,7 +66,9 @@ REFUSED: Final = {
     "mknodat": (259, 33),
     "linkat": (265, 37),
     "symlinkat": (266, 36),
-    # Owner, mode, times and attributes of files, which Landlock leaves to whoever can name or open one.
+    # Owner, mode, times and attributes of files, which Landlock leaves to whoever can name or open one;
+    # before Linux 6.2 their length too.
+    "truncate": (76, 45),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
     "fchmodat2": (452, 452),

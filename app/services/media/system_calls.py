@@ -16,8 +16,8 @@ Step = tuple[int, int, int, int | None]
 # include/uapi/linux/seccomp.h, filter.h and audit.h
 ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 LOAD, IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST, SECOND = 0, 4, 16, 24
-"""Places in what a filter is shown, the last two those of a call's arguments."""
+NUMBER, ARCHITECTURE, FIRST, SECOND, THIRD = 0, 4, 16, 24, 32
+"""Places in what a filter is shown, the last three those of a call's arguments."""
 MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """Of a machine its column in the tables of numbers, and what the kernel calls it."""
 X32: Final = 0x40000000
@@ -34,7 +34,11 @@ FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY = 0x40086602, 0x401C582
 # include/uapi/linux/resource.h
 PRIO_PROCESS = 0
 
+# include/uapi/asm-generic/fcntl.h
+O_WRONLY, O_RDWR, O_TRUNC = 0x1, 0x2, 0x200
+
 # Numbers as in ``refused_calls``.
+OPEN, OPENAT, OPENAT2 = (2, None), (257, 56), (437, 437)
 CLONE, CLONE3, PRCTL, FCNTL, IOCTL = (56, 220), (435, 435), (157, 167), (72, 25), (16, 29)
 KILL, TGKILL, PRLIMIT, SETPRIORITY = (62, 129), (234, 131), (302, 261), (141, 140)
 
@@ -53,7 +57,20 @@ def none_of(argument: int, *values: int) -> list[Step]:
     return [(LOAD, 0, 0, argument), *(step for test in tests for step in test)]
 
 
-def by_argument(*, processes: bool) -> dict[tuple[int, int], list[Step]]:
+def no_cutting(argument: int) -> list[Step]:
+    """Refuse to cut a file to nothing but by opening it to write, which is all that old Landlocks look at."""
+    return [
+        (LOAD, 0, 0, argument),
+        (IF_ANY_BIT, 0, 4, O_TRUNC),
+        (IF_ANY_BIT, 0, 1, O_WRONLY),
+        # Both bits at once stand for neither reading nor writing.
+        (IF_ANY_BIT, 1, 2, O_RDWR),
+        (IF_ANY_BIT, 1, 0, O_RDWR),
+        (RETURN, 0, 0, REFUSE),
+    ]
+
+
+def by_argument(*, processes: bool) -> dict[tuple[int, int | None], list[Step]]:
     """Of calls that are judged by what they ask: the steps that refuse some of it."""
     thread: list[Step] = [] if processes else [(IF_ANY_BIT, 1, 0, CLONE_THREAD), (RETURN, 0, 0, REFUSE)]
     return {
@@ -62,6 +79,8 @@ def by_argument(*, processes: bool) -> dict[tuple[int, int], list[Step]]:
             *((IF_ANY_BIT, 0, 1, CLONE_NAMESPACES), (RETURN, 0, 0, REFUSE)),
             *thread,
         ],
+        OPEN: no_cutting(SECOND),
+        OPENAT: no_cutting(THIRD),
         KILL: only(FIRST, None),
         TGKILL: only(FIRST, None),
         PRLIMIT: only(FIRST, 0, None),
@@ -93,9 +112,14 @@ def judging(machine: str, *, processes: bool) -> tuple[Step, ...]:
         *([(IF_AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)] if machine == "x86_64" else []),
         # Each with its own refusal behind it: a step cannot skip more than 255.
         *(step for number in refused for step in ((IF_EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE))),
-        # Its flags lie in memory, which a filter cannot read; the C library then takes the older one.
-        *((IF_EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, UNKNOWN)),
+        # Their flags lie in memory, which a filter cannot read; the C library then takes the older one.
+        *(
+            step
+            for number in (CLONE3[column], OPENAT2[column])
+            for step in ((IF_EQUAL, 0, 1, number), (RETURN, 0, 0, UNKNOWN))
+        ),
     ]
     for numbers, judged in by_argument(processes=processes).items():
-        steps += [(IF_EQUAL, 0, len(judged) + 1, numbers[column]), *judged, (RETURN, 0, 0, ALLOW)]
+        if (number := numbers[column]) is not None:
+            steps += [(IF_EQUAL, 0, len(judged) + 1, number), *judged, (RETURN, 0, 0, ALLOW)]
     return (*steps, (RETURN, 0, 0, ALLOW))

@@ -1,6 +1,7 @@
 """The program by which the kernel judges the tools' system calls, on both kinds of processor."""
 
 import errno
+import os
 import struct
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.services.media.test_run import MIB, on_linux, python
 from tests.services.media.walls import filters
 
 PID = 4321
+ACCESS_MODES = os.O_WRONLY | os.O_RDWR
 MACHINES = sorted(system_calls.MACHINES)
 
 needs_filters = pytest.mark.skipif(not filters(), reason="this kernel has no seccomp")
@@ -50,6 +52,7 @@ def test_what_no_tool_needs_is_refused(machine: str) -> None:
     for name, numbers in REFUSED.items():
         assert verdict(program, machine, numbers[column]) == REFUSE, name
     assert verdict(program, machine, system_calls.CLONE3[column]) == UNKNOWN
+    assert verdict(program, machine, system_calls.OPENAT2[column]) == UNKNOWN
     for name, number in LEGACY.items() if machine == "x86_64" else ():
         assert verdict(program, machine, number) == REFUSE, name
 
@@ -120,6 +123,25 @@ def test_some_calls_are_judged_by_their_second_argument(
     assert verdict(judging(machine, processes=False), machine, number, *arguments) == expected
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (os.O_RDONLY, ALLOW),
+        (os.O_WRONLY | 0x200, ALLOW),
+        (os.O_RDWR | 0x200, ALLOW),
+        (os.O_RDONLY | 0x200, REFUSE),
+        (ACCESS_MODES | 0x200, REFUSE),
+        (ACCESS_MODES, ALLOW),
+    ],
+)
+def test_only_what_is_opened_to_write_can_be_cut_down(machine: str, flags: int, expected: int) -> None:
+    program, column = judging(machine, processes=False), system_calls.MACHINES[machine][0]
+    assert verdict(program, machine, system_calls.OPENAT[column], 3, 0, flags) == expected
+    if machine == "x86_64":
+        assert verdict(program, machine, system_calls.OPEN[0], 0, flags) == expected
+
+
 def test_no_call_is_listed_twice() -> None:
     for column in system_calls.MACHINES.values():
         numbers = [each[column[0]] for each in REFUSED.values()]
@@ -165,6 +187,8 @@ ALONE = Limits(seconds=30, memory=512 * MIB, output=MIB)
         ("import os; os.chmod(1, 0o777)", errno.EPERM),
         ("import os; os.chown('.', -1, -1)", errno.EPERM),
         ("import os; os.utime('.')", errno.EPERM),
+        ("import os; os.truncate('.', 0)", errno.EPERM),
+        ("import os; os.open('.', os.O_RDONLY | os.O_TRUNC)", errno.EPERM),
         ("import os; os.setxattr('.', 'user.x', b'x')", errno.EPERM),
     ],
 )
