@@ -130,3 +130,16 @@ async def test_no_step_takes_what_a_link_leads_to(
     astray(module, name)
     with pytest.raises(UnreadableError, match="leads its reader astray"):
         await processed(samples.data(sample))
+
+
+async def test_a_reader_that_ends_well_without_its_picture_has_failed(
+    processed: Processed, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave_nothing(*arguments: Any, **options: Any) -> bytes:
+        output = await run_tool(*arguments, **options)
+        (options["folder"] / "large.jpg").unlink()
+        return output
+
+    monkeypatch.setattr(pictures, "run_tool", leave_nothing)
+    with pytest.raises(UnreadableError, match="it wrote nothing"):
+        await processed(samples.data("picture.jpg"))
