@@ -3,7 +3,8 @@
 Started as a file of its own by ``python -I -S launcher.py LIMITS PROGRAM ARGUMENT...``: the standard library
 only, nothing of the application. LIMITS is a JSON object as ``run.py`` writes it. What the system does not
 offer (Landlock before Linux 5.13, seccomp on a processor that is not listed, all of Linux's own on macOS) is
-left out; the rest still holds. Called with ``walls CALLS`` it raises them and tells which ones stand.
+left out; the rest still holds. What it does offer must rise, or the tool does not start. Called with
+``walls CALLS`` it raises them and tells which ones stand.
 """
 
 import ctypes
@@ -35,6 +36,12 @@ STOPS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 
+# include/uapi/linux/prctl.h, securebits.h and capability.h
+PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 28, 47, 4
+NO_RIGHTS_OF_ROOT = 0xEF
+"""That root is an account as any other, ambient capabilities are none, and neither can be changed."""
+CAPABILITIES, CAPABILITY_VERSION = 64, 0x20080522
+
 # Numbers that are the same on every architecture of Linux (include/uapi/asm-generic/unistd.h).
 LANDLOCK_CREATE_RULESET = 444
 LANDLOCK_ADD_RULE = 445
@@ -44,6 +51,9 @@ LANDLOCK_RESTRICT_SELF = 446
 VERSION_FLAG = 1
 RULE_PATH_BENEATH = 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE_FILE, MAKE_REG, TRUNCATE = 1 << 5, 1 << 8, 1 << 14
+WORK = WRITE_FILE | READ_FILE | READ_DIR | REMOVE_FILE | MAKE_REG | TRUNCATE
+"""In the folder that it works in: plain files, no folders, links, pipes, sockets or devices."""
 RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 NETWORK_SINCE, TCP = 4, 3
 SCOPES_SINCE, SCOPES = 6, 3
@@ -51,7 +61,11 @@ SCOPES_SINCE, SCOPES = 6, 3
 # include/uapi/linux/seccomp.h
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 
-SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
+SYSTEM = (
+    *("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/bin", "/lib", "/lib32", "/lib64"),
+    *("/usr/local/lib", "/usr/local/lib64", "/usr/local/bin", "/nix/store"),
+    *("/etc/ld.so.cache", "/dev/null", "/dev/urandom"),
+)
 """What a dynamically linked tool loads itself from; no place of secrets or of other people's files."""
 
 
@@ -64,17 +78,18 @@ def limit(limits: dict[str, int]) -> None:
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_CORE: 0,
     }
+    # macOS knows RLIMIT_AS and refuses to set it; Linux has all of them.
+    unknown = () if sys.platform == "linux" else (ValueError, OSError)
     for name, value in chosen.items():
         _, hard = resource.getrlimit(name)
         ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        # macOS knows RLIMIT_AS and refuses to set it.
-        with suppress(ValueError, OSError):
+        with suppress(*unknown):
             resource.setrlimit(name, (ceiling, ceiling))
 
 
 def die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
     """End with the worker that asked, even when it is killed; at once where it is gone already."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    must("the end with its worker", libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         give_up(HINDERED, "its worker is gone")
 
@@ -83,6 +98,26 @@ def give_up(code: int, words: str) -> NoReturn:
     """End without the tool and say why."""
     sys.stderr.write(f"{PREFIX}: {words}")
     sys.exit(code)
+
+
+def must(wall: str, result: int) -> None:
+    """Start no tool where a wall that the system offers did not rise; another attempt may see it stand."""
+    if result < 0:
+        give_up(HINDERED, f"{wall} did not rise: {os.strerror(ctypes.get_errno())}")
+
+
+def drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Leave root, too, no rights but those of the files that it owns, nor any way to more."""
+    header, held = struct.pack("=Ii", CAPABILITY_VERSION, 0), ctypes.create_string_buffer(24)
+    must("the loss of capabilities", libc.capget(header, held))
+    if not any(held.raw):
+        return
+    # These two need CAP_SETPCAP; without it `no_new_privs` alone keeps away what the last one takes.
+    for number in range(CAPABILITIES):
+        libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)
+    libc.prctl(PR_SET_SECUREBITS, NO_RIGHTS_OF_ROOT, 0, 0, 0)
+    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    must("the loss of capabilities", libc.capset(header, bytes(24)))
 
 
 def load_libc() -> ctypes.CDLL:
@@ -99,7 +134,7 @@ def confine(libc: ctypes.CDLL, program: str, readable: list[str], writable: list
     """Shut out every file but the tool, the system's libraries and the given paths, and every TCP socket.
 
     Returns:
-        Whether the kernel does it (Landlock).
+        Whether the kernel can (Landlock).
     """
     version = landlock_version()
     if version < 1:
@@ -110,18 +145,17 @@ def confine(libc: ctypes.CDLL, program: str, readable: list[str], writable: list
     attributes = struct.pack("=QQQ", every, network, scopes)
     size = 24 if scopes else 16 if network else 8
     ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, size, 0)
-    if ruleset < 0:
-        return False
+    must("Landlock", ruleset)
     reading = READ_FILE | READ_DIR
     for path in (*SYSTEM, *tool_folders(program)):
         allow(libc, ruleset, path, EXECUTE | reading)
     for path in readable:
         allow(libc, ruleset, path, reading)
     for path in writable:
-        allow(libc, ruleset, path, every & ~EXECUTE)
-    done: int = libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0)
+        allow(libc, ruleset, path, WORK & every)
+    must("Landlock", libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0))
     os.close(ruleset)
-    return done == 0
+    return True
 
 
 def tool_folders(program: str) -> list[str]:
@@ -152,22 +186,32 @@ def refuse_calls(libc: ctypes.CDLL, steps: list[list[int | None]]) -> bool:
         steps: as ``system_calls.py`` writes them; None stands for this process. None of them, no wall.
 
     Returns:
-        Whether the kernel does it (seccomp).
+        Whether the kernel can (seccomp).
     """
+    if not steps or not takes_filters(libc):
+        return False
     pid = os.getpid()
     program = b"".join(
         struct.pack("=HBBI", *(pid if word is None else word for word in step)) for step in steps
     )
     held = ctypes.create_string_buffer(program, len(program))
     described = struct.pack("HP", len(steps), ctypes.addressof(held))
-    return bool(steps) and int(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described)) == 0
+    must("seccomp", libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, described))
+    return True
+
+
+def takes_filters(libc: ctypes.CDLL) -> bool:
+    """Whether the kernel would take a program, by how it refuses none at all."""
+    libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, None)
+    return ctypes.get_errno() == errno.EFAULT
 
 
 def raise_walls(program: str, limits: dict[str, Any]) -> dict[str, bool]:
-    """Everything of Linux's own; which of it stands."""
+    """Everything of Linux's own; which of what not every kernel has stands."""
     libc = load_libc()
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    must("no_new_privs", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     confined = confine(libc, program, limits["readable"], limits["writable"])
+    drop_capabilities(libc)
     die_with_parent(libc, limits["parent"])
     # The last one: it forbids some of what the others are raised with.
     return {"landlock": confined, "seccomp": refuse_calls(libc, limits["calls"])}

@@ -14,9 +14,10 @@ from typing import Final
 
 import anyio.to_thread
 
+from app.services.media.made import made
 from app.services.media.probe import Probe, UnreadableError, input_options
 from app.services.media.progress import OPTIONS, Progress
-from app.services.media.run import THREADS, ToolFailedError, ToolLimitError, held_open, run_tool
+from app.services.media.run import THREADS, ToolFailedError, ToolLimitError, inherited, run_tool
 from app.services.media.stills import scaled
 from app.services.media.tools import encoders
 from app.services.media.types import MEDIA_TYPES, Kind
@@ -67,6 +68,7 @@ async def make(work: Work, ffmpeg: Path, probe: Probe, tell: Callable[[float], A
         ToolMissingError: ffmpeg does not answer.
         ToolHinderedError: something else than the file was in the way.
         InsufficientStorageException: there is no room for it.
+        UnreadableError: it led ffmpeg astray.
         OSError: the system was in the way.
     """
     chosen = await anyio.to_thread.run_sync(encoders, ffmpeg)
@@ -117,8 +119,6 @@ def _size(descriptor: int) -> int:
 async def _finish(work: Work, ffmpeg: Path) -> Path:
     settings = work.bench.settings
     encoded, finished = work.folder / _ENCODED, work.folder / _FINISHED
-    if not encoded.exists():
-        raise ToolFailedError("it could not be begun in time")
     options = [
         *("-hide_banner", "-nostdin", "-v", "error", "-y"),
         *input_options(MEDIA_TYPES["video/mp4"]),
@@ -126,7 +126,8 @@ async def _finish(work: Work, ffmpeg: Path) -> Path:
         *("-movflags", "+faststart", "-f", "mp4", f"file:{_FINISHED}"),
     ]
     limits = work.bench.limits(file_size=settings.preview_size + _INDEX)
-    with held_open(encoded) as reads:
+    with made(encoded, otherwise="it could not be begun in time") as file:
+        reads = inherited(file.fileno(), encoded)
         await run_tool(ffmpeg, options, folder=work.folder, reads=reads, limits=limits)
     encoded.unlink()
     return finished

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from app.services.media import pictures, preview, stills, waveform
 from app.services.media import probe as probing
+from app.services.media.made import made
 from app.services.media.probe import Probe, UnreadableError
 from app.services.media.run import OpenFile, ToolFailedError, held_open, run_tool
 from app.services.media.stills import Stills
@@ -20,6 +21,7 @@ from app.services.media.tools import MediaTools
 from app.services.media.types import Kind, MediaType
 from app.services.media.work import Bench, Report, Work, judged, part_of
 from app.services.workspace.incoming import HEAD
+from app.services.workspace.objects import Stored
 
 __all__ = ["Bench", "Outcome", "Report", "Save", "StoredFileError", "process"]
 
@@ -136,7 +138,7 @@ async def _with_stills(work: Work, outcome: Outcome, drawn: Stills) -> Outcome:
     outcome = outcome.with_note(drawn.note)
     if not drawn.small or drawn.large is None:
         return outcome
-    small, large = await workspace.keep(drawn.small), await workspace.keep_file(drawn.large)
+    small, large = await workspace.keep(drawn.small), await _keep(work, drawn.large)
     if outcome.probe.kind is Kind.IMAGE:
         return replace(outcome, thumbnail_key=small.key, preview_key=large.key, preview_type=stills.MIME)
     return replace(outcome, thumbnail_key=small.key, poster_key=large.key)
@@ -153,13 +155,21 @@ async def _with_waveform(work: Work, tools: MediaTools, outcome: Outcome, report
 async def _with_preview(work: Work, tools: MediaTools, outcome: Outcome, report: Report) -> Outcome:
     tell = part_of(report, PREVIEW, END, "preview")
     await tell(0.0)
-    made = await preview.make(work, tools.ffmpeg, outcome.probe, tell)
-    outcome = outcome.with_note(made.note)
-    if made.path is None:
+    light = await preview.make(work, tools.ffmpeg, outcome.probe, tell)
+    outcome = outcome.with_note(light.note)
+    if light.path is None:
         return outcome
     await report(END, "storage")
-    stored = await work.bench.workspace.keep_file(made.path)
+    stored = await _keep(work, light.path)
     return replace(outcome, preview_key=stored.key, preview_type=preview.MIMES[outcome.probe.kind])
+
+
+async def _keep(work: Work, path: Path) -> Stored:
+    try:
+        with made(path) as file:
+            return await work.bench.workspace.keep_file(file)
+    except ToolFailedError as error:
+        raise judged(work, error) from error
 
 
 def _head(path: Path) -> bytes:

@@ -66,15 +66,20 @@ class OpenFile:
 
 @contextmanager
 def held_open(path: Path) -> Iterator[OpenFile]:
-    """Hold a file open for tools. Blocks.
+    """Hold a file of ours open for tools; what they made themselves is opened by ``made``. Blocks.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        same = Path(f"/proc/self/fd/{file.fileno()}")
-        # Other systems than Linux have neither these walls nor this path.
-        yield OpenFile(same if same.exists() else path, file.fileno())
+        yield inherited(file.fileno(), path)
+
+
+def inherited(descriptor: int, path: Path) -> OpenFile:
+    """What is open already, for tools; ``path`` is its name."""
+    same = Path(f"/proc/self/fd/{descriptor}")
+    # Other systems than Linux have neither these walls nor this path.
+    return OpenFile(same if same.exists() else path, descriptor)
 
 
 @dataclass(frozen=True, slots=True)

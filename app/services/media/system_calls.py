@@ -1,4 +1,4 @@
-"""Which system calls no media tool needs: a program by which the kernel judges each of them (seccomp).
+"""What a media tool may ask of the system: a program by which the kernel judges each of them (seccomp).
 
 The launcher, which knows nothing of the application, is given its steps and hands them to the kernel.
 """
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final
 
 from app.services.media.launcher import PR_SET_PDEATHSIG
+from app.services.media.refused_calls import FORKS, LEGACY, REFUSED
 
 Step = tuple[int, int, int, int | None]
 """Of classic BPF: code, steps to skip where it holds and where not, value (None: the tool's process id)."""
@@ -15,7 +16,8 @@ Step = tuple[int, int, int, int | None]
 # include/uapi/linux/seccomp.h, filter.h and audit.h
 ALLOW, REFUSE, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 LOAD, IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
+NUMBER, ARCHITECTURE, FIRST, SECOND, THIRD = 0, 4, 16, 24, 32
+"""Places in what a filter is shown, the last three those of a call's arguments."""
 MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """Of a machine its column in the tables of numbers, and what the kernel calls it."""
 X32: Final = 0x40000000
@@ -23,80 +25,72 @@ X32: Final = 0x40000000
 
 CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020000
 
-# Numbers on x86-64 and on arm64 (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h).
-REFUSED: Final = {
-    # Connections of any kind, to the kernel too; io_uring makes them without these calls.
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    # Other processes: their memory, their files, their end, and getting out of the group that is killed.
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "kcmp": (312, 272),
-    "process_madvise": (440, 440),
-    "tkill": (200, 130),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "setsid": (112, 157),
-    "setpgid": (109, 154),
-    # Another view of the file system, and files that no path names.
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "mount_setattr": (442, 442),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "execveat": (322, 281),
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    "fanotify_init": (300, 262),
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "quotactl": (179, 60),
-    # Large parts of the kernel that are known for their holes.
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    # The machine itself.
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "acct": (163, 89),
-    "syslog": (103, 116),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "clock_adjtime": (305, 266),
-    "adjtimex": (159, 171),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "vhangup": (153, 58),
-    "personality": (135, 92),
-}
-LEGACY: Final = {"iopl": 172, "ioperm": 173, "modify_ldt": 154}
-"""Of x86-64 alone, like the two that follow."""
-FORKS: Final = {"fork": 57, "vfork": 58}
-CLONE, CLONE3, KILL, TGKILL, PRCTL = (56, 220), (435, 435), (62, 129), (234, 131), (157, 167)
+# include/uapi/linux/fcntl.h and asm-generic/fcntl.h: who is sent a signal, and which, when a file changes.
+F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY = 8, 10, 15, 1024, 1026
+
+# include/uapi/linux/fs.h and fsverity.h: attributes of a file that is but open for reading.
+FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY = 0x40086602, 0x401C5820, 0x40806685
+
+# include/uapi/linux/resource.h
+PRIO_PROCESS = 0
+
+# include/uapi/asm-generic/fcntl.h
+O_WRONLY, O_RDWR, O_TRUNC = 0x1, 0x2, 0x200
+
+# Numbers as in ``refused_calls``.
+OPEN, OPENAT, OPENAT2 = (2, None), (257, 56), (437, 437)
+CLONE, CLONE3, PRCTL, FCNTL, IOCTL = (56, 220), (435, 435), (157, 167), (72, 25), (16, 29)
+KILL, TGKILL, PRLIMIT, SETPRIORITY = (62, 129), (234, 131), (302, 261), (141, 140)
+
+
+def only(argument: int, *values: int | None) -> list[Step]:
+    """Refuse the call unless its argument is one of these."""
+    tests: list[Step] = [
+        (IF_EQUAL, left, 0, value) for left, value in zip(range(len(values), 0, -1), values, strict=True)
+    ]
+    return [(LOAD, 0, 0, argument), *tests, (RETURN, 0, 0, REFUSE)]
+
+
+def none_of(argument: int, *values: int) -> list[Step]:
+    """Refuse the call where its argument is one of these."""
+    tests = (((IF_EQUAL, 0, 1, value), (RETURN, 0, 0, REFUSE)) for value in values)
+    return [(LOAD, 0, 0, argument), *(step for test in tests for step in test)]
+
+
+def no_cutting(argument: int) -> list[Step]:
+    """Refuse to cut a file to nothing but by opening it to write, which is all that old Landlocks look at."""
+    return [
+        (LOAD, 0, 0, argument),
+        (IF_ANY_BIT, 0, 4, O_TRUNC),
+        (IF_ANY_BIT, 0, 1, O_WRONLY),
+        # Both bits at once stand for neither reading nor writing.
+        (IF_ANY_BIT, 1, 2, O_RDWR),
+        (IF_ANY_BIT, 1, 0, O_RDWR),
+        (RETURN, 0, 0, REFUSE),
+    ]
+
+
+def by_argument(*, processes: bool) -> dict[tuple[int, int | None], list[Step]]:
+    """Of calls that are judged by what they ask: the steps that refuse some of it."""
+    thread: list[Step] = [] if processes else [(IF_ANY_BIT, 1, 0, CLONE_THREAD), (RETURN, 0, 0, REFUSE)]
+    return {
+        CLONE: [
+            (LOAD, 0, 0, FIRST),
+            *((IF_ANY_BIT, 0, 1, CLONE_NAMESPACES), (RETURN, 0, 0, REFUSE)),
+            *thread,
+        ],
+        OPEN: no_cutting(SECOND),
+        OPENAT: no_cutting(THIRD),
+        KILL: only(FIRST, None),
+        TGKILL: only(FIRST, None),
+        PRLIMIT: only(FIRST, 0, None),
+        # Itself; the C library's `nice` is made of it, which encoders lower their threads by.
+        SETPRIORITY: [*only(FIRST, PRIO_PROCESS), *only(SECOND, 0, None)],
+        # What ends it with its worker, which it must not undo.
+        PRCTL: none_of(FIRST, PR_SET_PDEATHSIG),
+        FCNTL: none_of(SECOND, F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY),
+        IOCTL: none_of(SECOND, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY),
+    }
 
 
 @cache
@@ -112,27 +106,20 @@ def judging(machine: str, *, processes: bool) -> tuple[Step, ...]:
     column, architecture = MACHINES[machine]
     legacy = {**LEGACY, **({} if processes else FORKS)} if machine == "x86_64" else {}
     refused = [*(numbers[column] for numbers in REFUSED.values()), *legacy.values()]
-    itself: list[Step] = [(LOAD, 0, 0, FIRST_ARGUMENT), (IF_EQUAL, 1, 0, None), (RETURN, 0, 0, REFUSE)]
-    thread: list[Step] = [] if processes else [(IF_ANY_BIT, 1, 0, CLONE_THREAD), (RETURN, 0, 0, REFUSE)]
-    by_argument: dict[tuple[int, int], list[Step]] = {
-        CLONE: [
-            (LOAD, 0, 0, FIRST_ARGUMENT),
-            *((IF_ANY_BIT, 0, 1, CLONE_NAMESPACES), (RETURN, 0, 0, REFUSE)),
-            *thread,
-        ],
-        KILL: itself,
-        TGKILL: itself,
-        # What ends it with its worker, which it must not undo.
-        PRCTL: [(LOAD, 0, 0, FIRST_ARGUMENT), (IF_EQUAL, 0, 1, PR_SET_PDEATHSIG), (RETURN, 0, 0, REFUSE)],
-    }
     steps: list[Step] = [
         *((LOAD, 0, 0, ARCHITECTURE), (IF_EQUAL, 1, 0, architecture), (RETURN, 0, 0, REFUSE)),
         (LOAD, 0, 0, NUMBER),
         *([(IF_AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)] if machine == "x86_64" else []),
+        # Each with its own refusal behind it: a step cannot skip more than 255.
         *(step for number in refused for step in ((IF_EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE))),
-        # Its flags lie in memory, which a filter cannot read; the C library then takes the older one.
-        *((IF_EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, UNKNOWN)),
+        # Their flags lie in memory, which a filter cannot read; the C library then takes the older one.
+        *(
+            step
+            for number in (CLONE3[column], OPENAT2[column])
+            for step in ((IF_EQUAL, 0, 1, number), (RETURN, 0, 0, UNKNOWN))
+        ),
     ]
-    for numbers, judged in by_argument.items():
-        steps += [(IF_EQUAL, 0, len(judged) + 1, numbers[column]), *judged, (RETURN, 0, 0, ALLOW)]
+    for numbers, judged in by_argument(processes=processes).items():
+        if (number := numbers[column]) is not None:
+            steps += [(IF_EQUAL, 0, len(judged) + 1, number), *judged, (RETURN, 0, 0, ALLOW)]
     return (*steps, (RETURN, 0, 0, ALLOW))

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 import anyio
 import anyio.to_thread
@@ -184,19 +184,20 @@ class Workspace:
             await incoming.write(data)
             return await incoming.keep()
 
-    async def keep_file(self, path: Path) -> Stored:
+    async def keep_file(self, opened: BinaryIO) -> Stored:
         """Store a copy of a finished file, such as one in a work folder, which may be on another disk.
+
+        It is given open: whoever made it could let its name mean another file.
 
         Raises:
             InsufficientStorageException: the workspace is missing, read-only or full.
             OSError: the file cannot be read.
         """
-        async with await anyio.open_file(path, "rb") as file:
-            size = (await anyio.Path(path).stat()).st_size
-            async with self.receive(limit=size, expected=size) as incoming:
-                while chunk := await file.read(CHUNK):
-                    await incoming.write(chunk)
-                return await incoming.keep()
+        file, size = anyio.wrap_file(opened), os.fstat(opened.fileno()).st_size
+        async with self.receive(limit=size, expected=size) as incoming:
+            while chunk := await file.read(CHUNK):
+                await incoming.write(chunk)
+            return await incoming.keep()
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

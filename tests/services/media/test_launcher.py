@@ -1,5 +1,7 @@
 """What the launcher asks the system for. What that does is seen in ``test_run.py``."""
 
+import ctypes
+import errno
 import json
 import os
 import resource
@@ -15,6 +17,7 @@ import pytest
 
 from app.services.media import launcher
 from app.services.media.run import LAUNCHER
+from tests.services.media.walls import filters
 
 LIMITS: dict[str, Any] = {
     "parent": os.getpid(),
@@ -28,20 +31,47 @@ LIMITS: dict[str, Any] = {
 }
 
 
+CAPSET = 126
+
+
 class FakeLibrary:
     """A C library of a kernel with this version of Landlock."""
 
-    def __init__(self, version: int, *, ruleset: int | None = None) -> None:
+    def __init__(
+        self,
+        version: int,
+        *,
+        ruleset: int | None = None,
+        failing: int = 0,
+        held: int = 0,
+        filters: bool = True,
+    ) -> None:
         self.version = version
         self.calls: list[tuple[Any, ...]] = []
         self._ruleset = ruleset
+        self._failing = failing
+        self._held = held
+        self._filters = filters
 
     def prctl(self, *arguments: Any) -> int:
         self.calls.append(("prctl", *arguments))
+        if arguments[-1] is None:
+            ctypes.set_errno(errno.EFAULT if self._filters else errno.EINVAL)
+            return -1
+        return -1 if arguments[0] == self._failing else 0
+
+    def capget(self, _header: bytes, held: Any) -> int:
+        held.raw = bytes([self._held]) * 24
         return 0
+
+    def capset(self, header: bytes, chosen: bytes) -> int:
+        self.calls.append(("capset", header, chosen))
+        return -1 if self._failing == CAPSET else 0
 
     def syscall(self, number: int, *arguments: Any) -> int:
         self.calls.append((number, *arguments))
+        if number == self._failing:
+            return -1
         if number == launcher.LANDLOCK_CREATE_RULESET:
             if arguments[0] is None:
                 return self.version
@@ -63,8 +93,8 @@ class FakeLibrary:
 
 
 @pytest.fixture
-def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], FakeLibrary]:
-    def make(version: int, **options: int) -> FakeLibrary:
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeLibrary]:
+    def make(version: int, **options: Any) -> FakeLibrary:
         library = FakeLibrary(version, **options)
         monkeypatch.setattr(launcher, "load_libc", lambda: library)
         return library
@@ -98,8 +128,75 @@ def test_without_landlock_it_goes_on_unconfined(kernel: Callable[[int], Any]) ->
     assert not launcher.confine(kernel(-1), "/bin/sh", [], [])
 
 
-def test_a_refused_ruleset_is_no_reason_to_stop(kernel: Callable[..., Any]) -> None:
-    assert not launcher.confine(kernel(3, ruleset=-1), "/bin/sh", [], [])
+def test_a_refused_ruleset_is_no_reason_to_go_on(kernel: Callable[..., Any]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        launcher.confine(kernel(3, ruleset=-1), "/bin/sh", [], [])
+    assert caught.value.code == launcher.HINDERED
+
+
+@pytest.mark.parametrize(
+    ("failing", "wall"),
+    [
+        (launcher.PR_SET_NO_NEW_PRIVS, "no_new_privs"),
+        (launcher.LANDLOCK_RESTRICT_SELF, "Landlock"),
+        (CAPSET, "the loss of capabilities"),
+        (launcher.PR_SET_PDEATHSIG, "the end with its worker"),
+        (launcher.PR_SET_SECCOMP, "seccomp"),
+    ],
+)
+def test_a_wall_that_does_not_rise_keeps_the_tool_from_its_start(
+    kernel: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failing: int,
+    wall: str,
+) -> None:
+    kernel(5, failing=failing, held=255)
+    monkeypatch.setattr(os, "getppid", os.getpid)
+    with pytest.raises(SystemExit) as caught:
+        launcher.raise_walls("/bin/sh", LIMITS)
+    assert caught.value.code == launcher.HINDERED
+    assert capsys.readouterr().err.startswith(f"launcher: {wall} did not rise: ")
+
+
+def test_what_the_kernel_lacks_keeps_no_tool_from_its_start(
+    kernel: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel(-1, filters=False)
+    monkeypatch.setattr(os, "getppid", os.getpid)
+    assert launcher.raise_walls("/bin/sh", LIMITS) == {"landlock": False, "seccomp": False}
+
+
+def test_root_is_left_no_capability(kernel: Callable[..., Any]) -> None:
+    library = kernel(5, held=255)
+    launcher.drop_capabilities(library)
+    dropped = [call[2] for call in library.calls if call[:2] == ("prctl", launcher.PR_CAPBSET_DROP)]
+    assert dropped == list(range(64))
+    # Only then: they are taken away by means of one of them.
+    assert library.calls[-1] == ("capset", struct.pack("=Ii", 0x20080522, 0), bytes(24))
+
+
+def test_who_has_no_capability_loses_none(kernel: Callable[..., Any]) -> None:
+    library = kernel(5)
+    launcher.drop_capabilities(library)
+    assert library.calls == []
+
+
+def test_its_folder_holds_plain_files_and_nothing_else(kernel: Callable[[int], Any], tmp_path: Path) -> None:
+    library = kernel(5)
+    launcher.confine(library, "/bin/sh", [], [str(tmp_path)])
+    # include/uapi/linux/landlock.h: write, read, list, remove a file, make a file, truncate.
+    assert library.rules()[-1] == 0b100_0001_0010_1110
+    older = kernel(2)
+    launcher.confine(older, "/bin/sh", [], [str(tmp_path)])
+    assert older.rules()[-1] == 0b000_0001_0010_1110
+
+
+@pytest.mark.parametrize(
+    "place", ["/usr/src", "/usr/local/src", "/usr/share/holdfast", "/opt", "/home", "/srv"]
+)
+def test_where_people_put_a_checkout_is_no_part_of_the_system(place: str) -> None:
+    assert not [path for path in launcher.SYSTEM if Path(place).is_relative_to(path)]
 
 
 def test_nothing_that_can_be_written_can_be_executed(kernel: Callable[[int], Any], tmp_path: Path) -> None:
@@ -168,7 +265,18 @@ def test_a_limit_that_the_system_does_not_know_is_left_out(monkeypatch: pytest.M
         raise ValueError
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.setattr(sys, "platform", "darwin")
     launcher.limit(LIMITS)
+
+
+def test_a_limit_that_linux_refuses_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_name: int, _value: tuple[int, int]) -> None:
+        raise OSError("refused")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(OSError, match="refused"):
+        launcher.limit(LIMITS)
 
 
 class Replaced(BaseException):
@@ -226,6 +334,19 @@ def test_a_tool_whose_worker_died_before_it_could_listen_does_not_start() -> Non
     )
     assert (done.returncode, done.stdout) == (launcher.HINDERED, b"")
     assert done.stderr == b"launcher: its worker is gone"
+
+
+@pytest.mark.skipif(not filters(), reason="this kernel has no seccomp")
+def test_the_kernel_that_takes_filters_but_not_this_one_starts_no_tool() -> None:
+    limits = json.dumps(LIMITS | {"calls": [[0xFFFF, 0, 0, 0]]})
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", LAUNCHER, limits, "/bin/echo", "started"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (launcher.HINDERED, b"")
+    assert done.stderr == b"launcher: seccomp did not rise: Invalid argument"
 
 
 def test_its_own_faults_are_not_taken_for_the_tools() -> None:

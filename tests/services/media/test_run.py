@@ -15,7 +15,7 @@ import anyio
 import psutil
 import pytest
 
-from app.services.media import launcher
+from app.services.media import launcher, run
 from app.services.media.run import (
     Limits,
     ToolFailedError,
@@ -229,6 +229,25 @@ async def test_it_writes_nowhere_but_in_its_folder(folder: Path, source: Path, t
 
 
 @confined
+@pytest.mark.parametrize(
+    "making",
+    ["os.symlink('/etc/passwd', 'x')", "os.mkfifo('x')", "os.mkdir('x')", "os.mknod('x', 0o20600, 0x103)"],
+)
+async def test_landlock_alone_lets_it_make_plain_files_only(
+    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch, making: str
+) -> None:
+    monkeypatch.setattr(run, "judging", lambda *_, **__: ())
+    with pytest.raises(ToolFailedError, match=r"PermissionError\(13, "):
+        await python(f"import os; {making}", folder, source)
+
+
+@confined
+async def test_it_sees_of_the_system_what_programs_are_made_of(folder: Path, source: Path) -> None:
+    with pytest.raises(ToolFailedError, match="Permission denied"):
+        await shell("ls /usr", folder, source)
+
+
+@confined
 @pytest.mark.skipif(CONFINED and launcher.landlock_version() < 4, reason="this Landlock knows no network")
 async def test_it_reaches_no_server(folder: Path, source: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -255,6 +274,22 @@ async def running(folder: Path, source: Path) -> AsyncIterator[tuple["asyncio.Ta
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+@on_linux
+async def test_it_has_no_capability_and_gets_none(folder: Path, source: Path) -> None:
+    mine = capabilities(os.getpid())
+    async with running(folder, source) as (_, pid):
+        its = capabilities(pid)
+    bounds = its.pop("CapBnd")
+    assert its == {"CapInh": 0, "CapPrm": 0, "CapEff": 0, "CapAmb": 0}
+    # Only who has CAP_SETPCAP can change what programs may ever get; others are kept by `no_new_privs`.
+    assert bounds == (0 if mine["CapEff"] & 1 << 8 else mine["CapBnd"])
+
+
+def capabilities(pid: int) -> dict[str, int]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line[:6]: int(line[8:], 16) for line in lines if line.startswith("Cap")}
 
 
 async def gone(pid: int) -> None:

@@ -1,29 +1,32 @@
 """The program by which the kernel judges the tools' system calls, on both kinds of processor."""
 
 import errno
+import os
 import struct
 from pathlib import Path
 
 import pytest
 
 from app.services.media import launcher, system_calls
+from app.services.media.refused_calls import FORKS, LEGACY, REFUSED
 from app.services.media.run import Limits, ToolFailedError
 from app.services.media.system_calls import ALLOW, REFUSE, UNKNOWN, Step, judging
 from tests.services.media.test_run import MIB, on_linux, python
 from tests.services.media.walls import filters
 
 PID = 4321
+ACCESS_MODES = os.O_WRONLY | os.O_RDWR
 MACHINES = sorted(system_calls.MACHINES)
 
 needs_filters = pytest.mark.skipif(not filters(), reason="this kernel has no seccomp")
 
 
 def verdict(
-    steps: tuple[Step, ...], machine: str, number: int, argument: int = 0, *, architecture: int = 0
+    steps: tuple[Step, ...], machine: str, number: int, *arguments: int, architecture: int = 0
 ) -> int:
     """What the kernel's interpreter would say (linux/filter.h, the instructions that are used here)."""
     architecture = architecture or system_calls.MACHINES[machine][1]
-    data = struct.pack("=IIQ6Q", number, architecture, 0, argument, 0, 0, 0, 0, 0)
+    data = struct.pack("=IIQ6Q", number, architecture, 0, *arguments, *[0] * (6 - len(arguments)))
     place, loaded = 0, 0
     while True:
         code, if_true, if_false, given = steps[place]
@@ -46,9 +49,12 @@ def verdict(
 def test_what_no_tool_needs_is_refused(machine: str) -> None:
     program = judging(machine, processes=True)
     column = system_calls.MACHINES[machine][0]
-    for name, numbers in system_calls.REFUSED.items():
+    for name, numbers in REFUSED.items():
         assert verdict(program, machine, numbers[column]) == REFUSE, name
     assert verdict(program, machine, system_calls.CLONE3[column]) == UNKNOWN
+    assert verdict(program, machine, system_calls.OPENAT2[column]) == UNKNOWN
+    for name, number in LEGACY.items() if machine == "x86_64" else ():
+        assert verdict(program, machine, number) == REFUSE, name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -72,8 +78,14 @@ def test_what_every_tool_needs_is_allowed(machine: str) -> None:
         (system_calls.TGKILL, PID + 1, REFUSE, REFUSE),
         (system_calls.PRCTL, launcher.PR_SET_PDEATHSIG, REFUSE, REFUSE),
         (system_calls.PRCTL, 15, ALLOW, ALLOW),
+        (system_calls.PRLIMIT, 0, ALLOW, ALLOW),
+        (system_calls.PRLIMIT, PID, ALLOW, ALLOW),
+        (system_calls.PRLIMIT, PID + 1, REFUSE, REFUSE),
     ],
-    ids=["thread", "child", "namespace", "itself", "init", "own", "others", "outlive", "name"],
+    ids=[
+        *("thread", "child", "namespace", "itself", "init", "own", "others", "outlive", "name"),
+        *("its limits", "own limits", "others' limits"),
+    ],
 )
 def test_some_calls_are_judged_by_what_they_ask(
     machine: str, call: tuple[int, int], argument: int, alone: int, with_processes: int
@@ -83,13 +95,68 @@ def test_some_calls_are_judged_by_what_they_ask(
     assert verdict(judging(machine, processes=True), machine, number, argument) == with_processes
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("call", "arguments", "expected"),
+    [
+        (system_calls.SETPRIORITY, (0, 0), ALLOW),
+        (system_calls.SETPRIORITY, (0, PID), ALLOW),
+        (system_calls.SETPRIORITY, (0, PID + 1), REFUSE),
+        (system_calls.SETPRIORITY, (1, 0), REFUSE),
+        (system_calls.SETPRIORITY, (2, 0), REFUSE),
+        (system_calls.FCNTL, (3, 8), REFUSE),
+        (system_calls.FCNTL, (3, 10), REFUSE),
+        (system_calls.FCNTL, (3, 15), REFUSE),
+        (system_calls.FCNTL, (3, 1024), REFUSE),
+        (system_calls.FCNTL, (3, 1026), REFUSE),
+        (system_calls.FCNTL, (8, 4), ALLOW),
+        (system_calls.IOCTL, (3, 0x40086602), REFUSE),
+        (system_calls.IOCTL, (3, 0x401C5820), REFUSE),
+        (system_calls.IOCTL, (3, 0x40806685), REFUSE),
+        (system_calls.IOCTL, (3, 0x5401), ALLOW),
+    ],
+)
+def test_some_calls_are_judged_by_their_second_argument(
+    machine: str, call: tuple[int, int], arguments: tuple[int, int], expected: int
+) -> None:
+    number = call[system_calls.MACHINES[machine][0]]
+    assert verdict(judging(machine, processes=False), machine, number, *arguments) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (os.O_RDONLY, ALLOW),
+        (os.O_WRONLY | 0x200, ALLOW),
+        (os.O_RDWR | 0x200, ALLOW),
+        (os.O_RDONLY | 0x200, REFUSE),
+        (ACCESS_MODES | 0x200, REFUSE),
+        (ACCESS_MODES, ALLOW),
+    ],
+)
+def test_only_what_is_opened_to_write_can_be_cut_down(machine: str, flags: int, expected: int) -> None:
+    program, column = judging(machine, processes=False), system_calls.MACHINES[machine][0]
+    assert verdict(program, machine, system_calls.OPENAT[column], 3, 0, flags) == expected
+    if machine == "x86_64":
+        assert verdict(program, machine, system_calls.OPEN[0], 0, flags) == expected
+
+
+def test_no_call_is_listed_twice() -> None:
+    for column in system_calls.MACHINES.values():
+        numbers = [each[column[0]] for each in REFUSED.values()]
+        assert len(set(numbers)) == len(numbers)
+    legacy = [*LEGACY.values(), *FORKS.values()]
+    assert not set(legacy) & {each[0] for each in REFUSED.values()}
+
+
 def test_calls_by_the_numbers_of_another_architecture_are_refused() -> None:
     program = judging("x86_64", processes=True)
     i386, read = 0x40000003, 0
     assert verdict(program, "x86_64", read, architecture=i386) == REFUSE
     assert verdict(program, "x86_64", system_calls.X32 | read) == REFUSE
-    assert verdict(program, "x86_64", system_calls.FORKS["fork"]) == ALLOW
-    assert verdict(judging("x86_64", processes=False), "x86_64", system_calls.FORKS["fork"]) == REFUSE
+    assert verdict(program, "x86_64", FORKS["fork"]) == ALLOW
+    assert verdict(judging("x86_64", processes=False), "x86_64", FORKS["fork"]) == REFUSE
 
 
 def test_an_unknown_machine_goes_without() -> None:
@@ -109,6 +176,20 @@ ALONE = Limits(seconds=30, memory=512 * MIB, output=MIB)
         ("import os; os.kill(os.getppid(), 0)", errno.EPERM),
         ("import os; os.memfd_create('x')", errno.EPERM),
         ("import os; os.pidfd_open(os.getpid())", errno.EPERM),
+        ("import resource, os; resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)", errno.EPERM),
+        ("import os; os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)", errno.EPERM),
+        ("import os; os.sched_setaffinity(os.getppid(), [0])", errno.EPERM),
+        ("import fcntl, os; fcntl.fcntl(1, 8, os.getppid())", errno.EPERM),
+        ("import os; os.setuid(os.getuid())", errno.EPERM),
+        ("import os; os.mknod('x')", errno.EPERM),
+        ("import os; os.symlink('/etc/passwd', 'x')", errno.EPERM),
+        ("import os; os.chmod('.', 0o777)", errno.EPERM),
+        ("import os; os.chmod(1, 0o777)", errno.EPERM),
+        ("import os; os.chown('.', -1, -1)", errno.EPERM),
+        ("import os; os.utime('.')", errno.EPERM),
+        ("import os; os.truncate('.', 0)", errno.EPERM),
+        ("import os; os.open('.', os.O_RDONLY | os.O_TRUNC)", errno.EPERM),
+        ("import os; os.setxattr('.', 'user.x', b'x')", errno.EPERM),
     ],
 )
 async def test_the_kernel_refuses_it(tmp_path: Path, code: str, number: int) -> None:

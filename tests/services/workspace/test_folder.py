@@ -262,12 +262,12 @@ def test_leftovers_of_dead_processes_are_removed_by_age(workspace: Workspace) ->
 async def test_a_finished_file_is_kept_as_a_copy(workspace: Workspace, tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.write_bytes(os.urandom(2 * CHUNK + 5))
-    stored = await workspace.keep_file(made)
+    with made.open("rb") as file:
+        stored = await workspace.keep_file(file)
     assert stored.key == hashlib.sha256(made.read_bytes()).hexdigest()
     assert workspace.path(stored.key).read_bytes() == made.read_bytes()
-    assert await workspace.keep_file(made) == stored
-    with pytest.raises(FileNotFoundError):
-        await workspace.keep_file(tmp_path / "none")
+    with made.open("rb") as file:
+        assert await workspace.keep_file(file) == stored
 
 
 def test_what_is_gone_is_not_older_than_anything(tmp_path: Path) -> None:
