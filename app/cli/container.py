@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import typer
 
 from app import __version__
-from app.cli.database import DatabaseAwayError, migrate_when_reachable, tell
+from app.cli.database import DatabaseAwayError, log_away, migrate_when_reachable, tell
 from app.cli.startup import Plan
 from app.core.config import EXIT_CONFIGURATION, ConfigurationError
 from app.core.logging import setup_logging
@@ -61,8 +61,10 @@ def _start() -> NoReturn:
     logger.info("container_starts", extra={"version": __version__, "role": server.role.value})
     plan.refuse_where_it_cannot_start()
     try:
-        tell(plan.settings, migrate_when_reachable(plan.settings, timeout=DATABASE_SECONDS))
-    except DatabaseAwayError:
-        logger.warning("database_is_away", extra={"waited_seconds": DATABASE_SECONDS})
+        revision = migrate_when_reachable(plan.settings, timeout=DATABASE_SECONDS, told=log_away)
+        tell(plan.settings, revision)
+    except DatabaseAwayError as error:
+        fields = {"waited_seconds": DATABASE_SECONDS, "reason": error.reason}
+        logger.warning("database_is_away", extra=fields)
         plan.migrate_from_beside()
     control.become_supervisord(plan.environment(log_file=False))

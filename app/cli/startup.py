@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from app.cli.accounts import print_made
 from app.cli.console import console, errors, readable
-from app.cli.database import migrate_when_reachable
+from app.cli.database import migrate_when_reachable, show_away
 from app.core.config import AppSettings, ConfigurationError, Role, given_values, load_settings
 from app.services.auth.administrators import Made
 from app.supervision import control
@@ -135,7 +135,7 @@ class Plan:
 
     def migrate_from_beside(self) -> None:
         """Have a process beside the stack migrate; an embedded database can only follow supervisord."""
-        command = [sys.executable, "-m", "app.cli", "migrate", "--quiet"]
+        command = [sys.executable, "-m", "app.cli", "migrate", "--quiet", "--beside"]
         environment = self.environment(log_file=False)
         subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
@@ -154,7 +154,7 @@ class Plan:
         Raises:
             StackError: the stack ended, or its pools are too large for the database.
         """
-        migrate_when_reachable(self.settings, timeout=float("inf"), alive=alive)
+        migrate_when_reachable(self.settings, timeout=float("inf"), alive=alive, told=show_away)
 
     def start_data_servers(self) -> subprocess.Popen[bytes] | None:
         """Start the embedded servers alone; gives their supervisord where it was started here."""

@@ -23,6 +23,9 @@ RESERVED_CONNECTIONS: Final = 5
 OUR_FAULTS: Final = ("40", "55P03", "57014")
 """SQLSTATEs of deadlocks, locks and slow statements, with which the server is not away."""
 
+UNREACHABLE: Final = ("08", "53300", "57P01", "57P02", "57P03")
+"""SQLSTATEs of connections that are lost or not taken just now: broken, too many, stopping, starting."""
+
 KEEPALIVE: Final = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -143,6 +146,16 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, PoolTimeoutError | OperationalError | InterfaceError):
         return not str(getattr(getattr(error, "orig", None), "sqlstate", None) or "").startswith(OUR_FAULTS)
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_unreachable(error: DBAPIError) -> bool:
+    """Whether a connection could not be made or was lost, and not that a statement failed on one.
+
+    libpq tells no SQLSTATE of a connection that it could not make, be it that nobody listens or that the
+    password is wrong.
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    return isinstance(error, OperationalError) and (not state or state.startswith(UNREACHABLE))
 
 
 def pool_budget(settings: AppSettings) -> int:

@@ -21,7 +21,9 @@ from app.core.revisions import SCRIPTS, head_revision, older_revisions
 _LOCK: Final = 0x486F6C6466617374
 """The key of the advisory lock under which one process alone migrates."""
 
-_PATIENCE: Final = 600.0
+LOCK_SECONDS: Final = 600.0
+"""How long a migration waits for another, or for queries that hold its tables. Startup probes allow more."""
+
 _PAUSE: Final = 0.25
 
 _log = logging.getLogger(__name__)
@@ -85,7 +87,7 @@ def _patiently(settings: AppSettings, connection: Connection, work: Callable[[],
 
     Waiting without limit for a lock would make every later query on that table wait behind the migration.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + LOCK_SECONDS
     while not _exclusive(connection):
         _pause(deadline, "another process still migrates")
     try:
@@ -126,5 +128,5 @@ def _release(connection: Connection) -> None:
 
 def _pause(deadline: float, reason: str) -> None:
     if time.monotonic() > deadline:
-        raise TimeoutError(f"The migration gave up after {_PATIENCE:.0f} s: {reason}.")
+        raise TimeoutError(f"The migration gave up after {LOCK_SECONDS:.0f} s: {reason}.")
     time.sleep(_PAUSE)

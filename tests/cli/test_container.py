@@ -91,6 +91,14 @@ def test_a_migration_that_fails_ends_it_with_its_reason(
     assert "already exists" in last["exc_info"]
 
 
+def test_why_a_database_is_away_is_told_while_it_is_waited_for(folder: Path) -> None:
+    with running(folder, **NOWHERE) as run:
+        run.says("database_away")
+    (line,) = [line for line in run.lines() if line["message"] == "database_away"]
+    assert line["level"] == "WARNING"
+    assert "Connection refused" in line["reason"]
+
+
 def test_a_stop_while_it_waits_for_its_database_is_heard(folder: Path) -> None:
     with running(folder, **NOWHERE) as run:
         run.says("container_starts")
