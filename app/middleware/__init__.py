@@ -2,7 +2,7 @@
 
 from starlette.middleware import Middleware
 
-from app.core.config import AppSettings, Environment
+from app.core.config import AppSettings, Environment, secret_text
 from app.core.drain import Drain
 from app.middleware.access_log import AccessLog
 from app.middleware.body import BodyDeadline, BodyLimit
@@ -40,6 +40,9 @@ def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> 
     upload_size = settings.media.max_upload_size + MULTIPART_OVERHEAD
     limits = dict.fromkeys(UPLOADS, upload_size)
     rate_limits = Middleware(RateLimits, limits=settings.rate_limit, assets=settings.enable_static_files)
+    hosts = Middleware(
+        TrustedHosts, hosts=server.trusted_hosts, metrics=bool(secret_text(server.metrics_token))
+    )
     return [
         # First, so that all below log and answer under the id, errors and preflights too.
         Middleware(RequestId),
@@ -65,7 +68,7 @@ def middleware(settings: AppSettings, drain: Drain, metrics: RequestMetrics) -> 
         # Everything below may raise.
         Middleware(Errors),
         # Nothing is read for a name that is not ours.
-        *([] if "*" in server.trusted_hosts else [Middleware(TrustedHosts, hosts=server.trusted_hosts)]),
+        *([] if "*" in server.trusted_hosts else [hosts]),
         # Before anything is read or asked of a database; inside the errors, for it raises, and inside CORS,
         # so that pages can read what it says. Behind the proxies, which say whose address it is.
         *([rate_limits] if settings.rate_limit.enabled else []),

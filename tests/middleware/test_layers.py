@@ -167,6 +167,18 @@ async def test_probes_ask_under_any_name(settings: AppSettings, tmp_path: Path) 
             assert (await http.get(path, headers={"Host": "10.1.2.3:8000"})).status_code == status
 
 
+async def test_metrics_that_need_a_token_are_scraped_under_any_name(
+    settings: AppSettings, tmp_path: Path
+) -> None:
+    chosen = settings_with(settings, tmp_path, TRUSTED_HOSTS="api.example.org", METRICS_TOKEN="scrape-me")
+    by_address = {"Host": "10.1.2.3:8000"}
+    async with serve(chosen) as http:
+        assert (await http.get("/metrics", headers=by_address)).status_code == 401
+        told = by_address | {"Authorization": "Bearer scrape-me"}
+        assert (await http.get("/metrics", headers=told)).status_code == 200
+        assert (await http.get("/api/v1/ping", headers=told)).status_code == 400
+
+
 async def test_a9_the_access_log_tells_of_a_request(
     client: httpx.AsyncClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
