@@ -110,26 +110,27 @@ class Frontend(StaticFiles):
         Raises:
             NotFoundException: there is no such asset; a page in its place would be run as a script.
         """
-        is_asset = scope["path"].startswith(ASSETS)
+        # Slashes that are doubled by a join lead to the same file: by another rule it would be a page's.
+        is_asset = f"/{scope['path'].lstrip('/')}".startswith(ASSETS)
         headers = Headers(scope=scope)
         scope["route"] = _Route(ASSETS_ROUTE if is_asset else PAGES_ROUTE)
-        file = await to_thread.run_sync(self._find, self.get_path(scope))
+        file = await to_thread.run_sync(self._find, self.get_path(scope), not is_asset)
         if file is None and is_asset:
             # Not to be remembered: while versions change, another container may have it.
             raise NotFoundException(
                 "The front end has no such file: reload the page.", headers={"Cache-Control": "no-store"}
             )
         if file is None and _wants_a_page(headers.get("accept", "*/*"), scope["path"]):
-            file = await to_thread.run_sync(self._find, INDEX)
+            file = await to_thread.run_sync(self._find, INDEX, True)
         if file is None:
             del scope["route"]
             return None
         return _response(file, headers, caching=FOREVER if is_asset else CHECKED)
 
-    def _find(self, path: str) -> _File | None:
+    def _find(self, path: str, with_index: bool) -> _File | None:
         try:
             full, facts = self.lookup_path(path)
-            if facts is not None and stat.S_ISDIR(facts.st_mode):
+            if with_index and facts is not None and stat.S_ISDIR(facts.st_mode):
                 full, facts = self.lookup_path(os.path.join(path, INDEX))  # noqa: PTH118 - Starlette's kind
             if facts is None or not stat.S_ISREG(facts.st_mode):
                 return None

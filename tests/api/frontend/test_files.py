@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.api.frontend.files import FOREVER
 from app.core.config import ConfigurationError
 from tests.api.frontend.conftest import INDEX, Make, Serve
 
@@ -77,6 +78,20 @@ async def test_v2_a_missing_asset_is_no_page_and_not_remembered(http: httpx.Asyn
     answer = await http.get(path, headers=PAGE)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+async def test_v2_doubled_slashes_make_no_page_of_an_asset(http: httpx.AsyncClient, slashes: str) -> None:
+    found = await http.get(f"http://localhost{slashes}assets/app-3f9a1c.js", headers=PAGE)
+    assert (found.status_code, found.headers["Cache-Control"]) == (200, FOREVER)
+    missing = await http.get(f"http://localhost{slashes}assets/old-1.js", headers=PAGE)
+    assert (missing.status_code, missing.headers["Cache-Control"]) == (404, "no-store")
+
+
+async def test_v2_a_folder_of_assets_has_no_first_page(http: httpx.AsyncClient, folder: Path) -> None:
+    (folder / "assets" / "index.html").write_text("<h1>Assets</h1>")
+    answer = await http.get("/assets/", headers=PAGE)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
 
 
 async def test_v2_what_has_no_hash_in_its_name_is_asked_about(http: httpx.AsyncClient) -> None:
