@@ -24,6 +24,11 @@ def compose(name: str) -> dict[str, Any]:
     return next(documents(PROJECT_ROOT / name))
 
 
+def default(value: str) -> str:
+    """What a value of compose is where nobody sets its variable."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
 def seconds(duration: str) -> int:
     """Compose's durations, such as 45s."""
     match = re.fullmatch(r"(\d+)s", duration)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.core.config import PROJECT_ROOT, known_names, load_settings
-from tests.deploy.reading import compose, seconds
+from tests.deploy.reading import compose, default, seconds
 from tests.servers import wait_for
 
 FILES = ("docker-compose.yml", "docker-compose.dev.yml", "docker-compose.test.yml")
@@ -64,7 +64,14 @@ def test_a20_every_service_is_hardened_and_bounded(service: str) -> None:
 @pytest.mark.parametrize("service", OURS)
 def test_a20_a_stop_is_waited_for_longer_than_it_takes(service: str) -> None:
     told = services("docker-compose.yml")[service]
-    assert seconds(told["stop_grace_period"]) > int(told["environment"]["SHUTDOWN_TIMEOUT"])
+    assert seconds(default(told["stop_grace_period"])) > int(default(told["environment"]["SHUTDOWN_TIMEOUT"]))
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a20_how_long_a_stop_takes_is_chosen_by_variables(service: str) -> None:
+    told = services("docker-compose.yml")[service]
+    assert told["environment"]["SHUTDOWN_TIMEOUT"].startswith("${SHUTDOWN_TIMEOUT:-")
+    assert told["stop_grace_period"].startswith("${")
 
 
 def test_a20_the_application_waits_for_data_servers_that_answer() -> None:

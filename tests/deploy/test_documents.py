@@ -15,6 +15,7 @@ BESIDE = {
     *("ADMIN_TOKEN", "REQUEST_ID", "STATE", "UID", "HEALTHCHECK"),
     *("BASE", "CA_BUNDLE", "PIP_CONFIG_FILE", "BUILD_NETWORK"),
     *("HOLDFAST_IMAGE", "POSTGRES_IMAGE", "REDIS_IMAGE", "HOLDFAST_PORT"),
+    *("HOLDFAST_UID", "HOLDFAST_STOP_GRACE"),
     *("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL", "RUNNING"),
 }
 """Variables of scripts and of compose, levels and states."""

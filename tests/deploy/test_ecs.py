@@ -46,7 +46,7 @@ def test_v8_it_has_time_to_stop_and_tells_whether_it_lives(definition: dict[str,
     environment = {variable["name"]: variable["value"] for variable in told["environment"]}
     assert int(environment["SHUTDOWN_TIMEOUT"]) < told["stopTimeout"] <= MOST_SECONDS
     assert told["healthCheck"] == {
-        "command": ["CMD", *HEALTHCHECK], "interval": 30, "timeout": 10, "retries": 3, "startPeriod": 60,
+        "command": ["CMD", *HEALTHCHECK], "interval": 30, "timeout": 10, "retries": 3, "startPeriod": 300,
     }  # fmt: skip
     assert told["logConfiguration"]["options"]["mode"] == "non-blocking"
 

@@ -1,5 +1,6 @@
 """Kubernetes manifests: valid by the published schemas, hardened, and true of the settings."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from app.cli.container import DATABASE_SECONDS
 from app.core.config import PROJECT_ROOT, Role, known_names
+from app.core.schema import LOCK_SECONDS
 from tests.deploy.reading import DEPLOY, HEALTHCHECK, documents
 
 FOLDER = DEPLOY / "kubernetes"
@@ -121,6 +124,21 @@ def test_a_pod_is_asked_and_has_time_to_stop(workload: dict[str, Any]) -> None:
         assert container["ports"] == [{"name": "http", "containerPort": 8000}]
 
 
+@pytest.mark.parametrize("workload", [pod for pod in pods() if pod.id != "holdfast-migrate"])
+def test_a_pod_that_waits_for_a_migration_is_not_killed(workload: dict[str, Any]) -> None:
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    probe = container["startupProbe"]
+    budget = probe["periodSeconds"] * probe["failureThreshold"]
+    assert budget > DATABASE_SECONDS + LOCK_SECONDS + 45
+    assert workload["spec"]["progressDeadlineSeconds"] > budget
+
+
+@pytest.mark.parametrize("file", [file for file in MANIFESTS if file.startswith(("roles/", "all-in-one/"))])
+def test_a_comment_speaks_of_prestop_where_there_is_one(file: str) -> None:
+    text = (FOLDER / file).read_text("utf-8")
+    assert ("# preStop" in text) == ("preStop:" in text)
+
+
 def test_there_is_a_deployment_for_each_role_and_one_for_all() -> None:
     roles = {
         document["metadata"]["labels"]["app.kubernetes.io/component"]: document
@@ -159,7 +177,9 @@ def test_a_budget_keeps_some_of_each_scaled_role() -> None:
 
 def test_every_key_of_the_settings_and_secrets_is_a_setting() -> None:
     (secret,) = [document["stringData"] for document in resources("common") if document["kind"] == "Secret"]
-    assert settings().keys() | {name.upper() for name in secret} <= known_names()
+    beside = {name for value in secret.values() for name in re.findall(r"/etc/holdfast/secrets/(\w+)", value)}
+    assert beside <= secret.keys()
+    assert settings().keys() | {name.upper() for name in secret.keys() - beside} <= known_names()
     assert all("CHANGEME" in value for value in secret.values())
 
 
