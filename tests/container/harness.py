@@ -163,8 +163,19 @@ class Container:
 
     def pids(self) -> dict[str, int]:
         """The processes that supervisord runs in it, by name, with their numbers in the container."""
-        rows = json.loads(self.execute("cat", "/run/holdfast/processes.json").stdout)["processes"]
-        return {row["name"]: row["pid"] or 0 for row in rows}
+        told: list[str] = []
+
+        def is_told() -> bool:
+            done = self.execute("cat", "/run/holdfast/processes.json")
+            if done.returncode:
+                assert self.state()["Running"], self.output()
+                print(done.stderr)  # noqa: T201 - shown with a failed test alone
+            else:
+                told.append(done.stdout)
+            return bool(told)
+
+        wait_for(is_told, what="supervisord to tell of its processes")
+        return {row["name"]: row["pid"] or 0 for row in json.loads(told[0])["processes"]}
 
     def stop(self, seconds: int = 40) -> tuple[int, float]:
         """``docker stop``; gives the exit code and how long it took."""
