@@ -92,17 +92,20 @@ async def server(which: str, socket: str) -> AsyncIterator[psutil.Process]:
 
 
 async def connection(socket: str, until: float, request: bytes = REQUEST) -> int:
-    """Requests answered on one keep-alive connection."""
+    """Requests answered on one keep-alive connection, and the next where the server ends that."""
     reader, writer = await asyncio.open_unix_connection(socket)
     done = 0
     while time.monotonic() < until:
         writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
         done += 1
+        if b"\r\nconnection: close\r\n" in head:
+            writer.close()
+            reader, writer = await asyncio.open_unix_connection(socket)
     writer.close()
     return done
 
