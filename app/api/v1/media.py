@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaViewer, MediaWriter
@@ -142,6 +142,47 @@ async def delete_media(session: SessionDep, principal: MediaWriter, media_id: uu
     await deletion.delete(session, media_id, owner_id=principal.user_id)
 
 
+class Wanted:
+    """A file that somebody who may see it wants to have, or something that was made of it."""
+
+    def __init__(
+        self,
+        request: Request,
+        session: ReadingDep,
+        principal: MediaViewer,
+        workspace: WorkspaceDep,
+        media_id: uuid.UUID,
+    ) -> None:
+        self._request, self._session, self._workspace = request, session, workspace
+        self._media_id, self._owner_id = media_id, principal.user_id
+
+    async def content(self) -> Response:
+        """The file itself."""
+        return self._sent(
+            await files.content(self._session, self._workspace, self._media_id, owner_id=self._owner_id),
+            disposition="attachment",
+        )
+
+    async def rendition(self, which: Rendition) -> Response:
+        """What was made of it."""
+        return self._sent(
+            await files.rendition(
+                self._session, self._workspace, self._media_id, which, owner_id=self._owner_id
+            ),
+            disposition="inline",
+        )
+
+    def _sent(self, download: Download, *, disposition: str) -> Response:
+        link = link_of(self._request)
+        if link is None:
+            return respond(self._request, download, disposition=disposition)
+        disposition = link.disposition_of(download.mime_type)
+        return respond(self._request, download, disposition=disposition, headers=ANYWHERE)
+
+
+WantedDep = Annotated[Wanted, Depends()]
+
+
 @router.head("/{media_id}/content", include_in_schema=False, response_model=None)
 @router.get(
     "/{media_id}/content",
@@ -149,16 +190,9 @@ async def delete_media(session: SessionDep, principal: MediaWriter, media_id: uu
     response_class=Response,
     responses=_file_responses("The file, whole.", *MEDIA_TYPES),
 )
-async def get_media_content(
-    request: Request,
-    session: ReadingDep,
-    principal: MediaViewer,
-    workspace: WorkspaceDep,
-    media_id: uuid.UUID,
-) -> Response:
+async def get_media_content(wanted: WantedDep) -> Response:
     """Download the file. Ranges and conditional requests are answered."""
-    download = await files.content(session, workspace, media_id, owner_id=principal.user_id)
-    return _sent(request, download, disposition="attachment")
+    return await wanted.content()
 
 
 @router.head("/{media_id}/thumbnail", include_in_schema=False, response_model=None)
@@ -168,17 +202,9 @@ async def get_media_content(
     response_class=Response,
     responses=_file_responses("A JPEG, its longest side at most 480 pixels.", "image/jpeg"),
 )
-async def get_media_thumbnail(
-    request: Request,
-    session: ReadingDep,
-    principal: MediaViewer,
-    workspace: WorkspaceDep,
-    media_id: uuid.UUID,
-) -> Response:
+async def get_media_thumbnail(wanted: WantedDep) -> Response:
     """The file's thumbnail; 404 says why there is none (yet)."""
-    which = Rendition.THUMBNAIL
-    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return await wanted.rendition(Rendition.THUMBNAIL)
 
 
 @router.head("/{media_id}/poster", include_in_schema=False, response_model=None)
@@ -188,17 +214,9 @@ async def get_media_thumbnail(
     response_class=Response,
     responses=_file_responses("A JPEG, its longest side at most 1280 pixels.", "image/jpeg"),
 )
-async def get_media_poster(
-    request: Request,
-    session: ReadingDep,
-    principal: MediaViewer,
-    workspace: WorkspaceDep,
-    media_id: uuid.UUID,
-) -> Response:
+async def get_media_poster(wanted: WantedDep) -> Response:
     """A large frame of a video, or the cover of a song; 404 says why there is none (yet)."""
-    which = Rendition.POSTER
-    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return await wanted.rendition(Rendition.POSTER)
 
 
 @router.head("/{media_id}/preview", include_in_schema=False, response_model=None)
@@ -211,17 +229,9 @@ async def get_media_poster(
         *("video/mp4", "audio/mp4", "image/jpeg"),
     ),
 )
-async def get_media_preview(
-    request: Request,
-    session: ReadingDep,
-    principal: MediaViewer,
-    workspace: WorkspaceDep,
-    media_id: uuid.UUID,
-) -> Response:
+async def get_media_preview(wanted: WantedDep) -> Response:
     """A light copy that every browser shows or plays, in ranges too; 404 says why there is none (yet)."""
-    which = Rendition.PREVIEW
-    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return await wanted.rendition(Rendition.PREVIEW)
 
 
 @router.head("/{media_id}/waveform", include_in_schema=False, response_model=None)
@@ -235,17 +245,9 @@ async def get_media_preview(
         "application/json",
     ),
 )
-async def get_media_waveform(
-    request: Request,
-    session: ReadingDep,
-    principal: MediaViewer,
-    workspace: WorkspaceDep,
-    media_id: uuid.UUID,
-) -> Response:
+async def get_media_waveform(wanted: WantedDep) -> Response:
     """The shape of the file's sound, as players draw it; 404 says why there is none (yet)."""
-    which = Rendition.WAVEFORM
-    download = await files.rendition(session, workspace, media_id, which, owner_id=principal.user_id)
-    return _sent(request, download, disposition="inline")
+    return await wanted.rendition(Rendition.WAVEFORM)
 
 
 class RawFile:
@@ -257,10 +259,3 @@ class RawFile:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
-
-
-def _sent(request: Request, download: Download, *, disposition: str) -> Response:
-    link = link_of(request)
-    if link is None:
-        return respond(request, download, disposition=disposition)
-    return respond(request, download, disposition=link.disposition_of(download.mime_type), headers=ANYWHERE)
