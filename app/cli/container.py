@@ -12,14 +12,13 @@ from app import __version__
 from app.cli.database import DatabaseAwayError, log_away, migrate_when_reachable, tell
 from app.cli.startup import Plan
 from app.core.config import EXIT_CONFIGURATION, ConfigurationError
+from app.core.exit_codes import EXIT_FAILED
 from app.core.logging import setup_logging
 from app.supervision import control
 from app.supervision.control import StackError
 
 DATABASE_SECONDS: Final = 15.0
 """How long a start waits for PostgreSQL before it goes on without: readiness tells then."""
-
-EXIT_FAILED: Final = 1
 
 logger = logging.getLogger("app.container")
 

@@ -2,5 +2,8 @@
 
 from typing import Final
 
+EXIT_FAILED: Final = 1
+"""It could not start, or something ended it that is no fault of the configuration."""
+
 EXIT_CONFIGURATION: Final = 78
 """EX_CONFIG: something was found in an unconfigured or misconfigured state."""

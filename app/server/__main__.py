@@ -16,6 +16,7 @@ from hypercorn.utils import LifespanFailureError
 
 from app.core.config import AppSettings, ConfigurationError, exit_on_faults, load_settings
 from app.core.drain import Drain
+from app.core.exit_codes import EXIT_FAILED
 from app.core.heartbeat import Heartbeat
 from app.core.logging import setup_logging
 from app.main import create_app
@@ -31,7 +32,6 @@ _LIFESPAN_SECONDS: Final = 3
 """Of API_STOP_SECONDS, kept for the application to close its connections."""
 
 _OPEN_FILES: Final = 65536
-EXIT_FAILED: Final = 1
 
 logger = logging.getLogger("app.server")
 
