@@ -10,7 +10,17 @@ from app.services.media.tools import MediaTools
 from app.services.media.types import MEDIA_TYPES, sniff
 from app.services.workspace import Workspace
 from app.services.workspace.incoming import HEAD
+from tests.configuration import make_settings
 from tests.services.media.processing import Processed, ignore
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def workspace(
+    request: pytest.FixtureRequest, tmp_path: Path, fresh_database: str, redis_url: str
+) -> Workspace:
+    """Twice: objects in a folder, and in a bucket."""
+    variables = request.getfixturevalue("bucket") if request.param == "bucket" else {}
+    return Workspace.from_settings(make_settings(tmp_path, fresh_database, redis_url, **variables))
 
 
 @pytest.fixture

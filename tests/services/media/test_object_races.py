@@ -3,10 +3,8 @@
 import random
 import uuid
 from functools import partial
-from pathlib import Path
 
 import anyio
-import pytest
 from sqlalchemy import delete, select
 
 from app.core.database import Sessions, transaction
@@ -14,19 +12,10 @@ from app.models.media_file import MediaFile
 from app.services.media.strays import objects_of, remove_unreferenced
 from app.services.workspace import Workspace
 from app.services.workspace.locks import hold
-from tests.configuration import make_settings
 from tests.services.media.files import media
 
 CONTENT = b"one"
 ROUNDS = 12
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def workspace(
-    request: pytest.FixtureRequest, tmp_path: Path, fresh_database: str, redis_url: str
-) -> Workspace:
-    variables = request.getfixturevalue("bucket") if request.param == "bucket" else {}
-    return Workspace.from_settings(make_settings(tmp_path, fresh_database, redis_url, **variables))
 
 
 async def store(sessions: Sessions, workspace: Workspace) -> uuid.UUID:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,14 +26,6 @@ from tests.services.media.files import media
 
 AT_ONCE = -60.0
 """An age that every object has."""
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def workspace(
-    request: pytest.FixtureRequest, tmp_path: Path, fresh_database: str, redis_url: str
-) -> Workspace:
-    variables = request.getfixturevalue("bucket") if request.param == "bucket" else {}
-    return Workspace.from_settings(make_settings(tmp_path, fresh_database, redis_url, **variables))
 
 
 @pytest.fixture
