@@ -61,11 +61,9 @@ def create_app(settings: AppSettings | None = None, *, drain: Drain | None = Non
         redirect_slashes=False,
     )
     install_handlers(app)
-    for router in v1.routers:
-        app.include_router(router, prefix=v1.PREFIX)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(documentation.router)
+    # As they are: FastAPI makes each route of an included router anew, and searches that router twice.
+    for router in (*v1.routers, health.router, metrics.router, documentation.router):
+        app.router.routes.extend(router.routes)
     documentation.install(app)
     frontend.install(app, settings)
     return app

@@ -1,11 +1,14 @@
-"""Values in paths beside which there are paths of their own."""
+"""What paths are made of."""
 
 from typing import Final
 
 from starlette.convertors import Convertor, register_url_convertor
 
+V1: Final = "/api/v1"
+"""What the paths of this version begin with."""
+
 OWN: Final = ("usage",)
-"""Paths under a noun that are no ids of things."""
+"""Paths under a noun that are no ids of things, beside which there are paths of things."""
 
 
 class _ThingConvertor(Convertor[str]):

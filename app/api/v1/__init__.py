@@ -18,10 +18,7 @@ from app.api.v1 import (
     users,
 )
 
-PREFIX = "/api/v1"
-
-# A flat list, not a router of routers, and what is asked most comes first: FastAPI looks at one route after
-# the other, at every level.
+# What is asked most comes first: FastAPI looks at one route after the other.
 routers: tuple[APIRouter, ...] = (
     ping.router,
     users.router,

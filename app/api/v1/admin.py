@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from app.api.credentials import AuditReader, SystemReader, UsersAdmin, needs
 from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, SettingsDep, state_of
 from app.api.idempotency import IdempotentRoute, idempotent
+from app.api.paths import V1
 from app.api.v1.api_keys import MISSING_KEY, NO_STORE, created
 from app.api.versioned import CHANGED, SHOWN, IfMatch, IfNoneMatch, answer
 from app.models.user import AccountStatus, UserRole
@@ -30,7 +31,7 @@ from app.services.auth.principal import Principal
 from app.services.auth.scopes import Scope
 from app.services.media import usage
 
-router = APIRouter(prefix="/admin", tags=["admin"], route_class=IdempotentRoute)
+router = APIRouter(prefix=f"{V1}/admin", tags=["admin"], route_class=IdempotentRoute)
 
 # Keys that an API key could make would outlive its revocation.
 _AdminAtLogin = Annotated[Principal, needs(Scope.USERS_ADMIN, Scope.ACCOUNT_WRITE)]

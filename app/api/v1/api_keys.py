@@ -9,13 +9,14 @@ from pydantic import SecretStr
 from app.api.credentials import AccountReader, AccountWriter
 from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
 from app.api.idempotency import IdempotentRoute, idempotent
+from app.api.paths import V1
 from app.models.api_key import ApiKey
 from app.schemas.api_keys import ApiKeyCreate, ApiKeyCreated, ApiKeyResponse
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.services.auth import api_keys
 from app.services.auth.scopes import Scope
 
-router = APIRouter(prefix="/api-keys", tags=["api-keys"], route_class=IdempotentRoute)
+router = APIRouter(prefix=f"{V1}/api-keys", tags=["api-keys"], route_class=IdempotentRoute)
 
 _Responses = dict[int | str, dict[str, Any]]
 

@@ -8,6 +8,7 @@ from app.api.cookies import clear_cookies, set_cookies
 from app.api.credentials import REFRESH_COOKIE, AccountWriter, SessionHolder
 from app.api.deps import OriginDep, SessionDep, state_of
 from app.api.forgery import require_csrf, require_own_origin
+from app.api.paths import V1
 from app.api.uncached import uncached
 from app.exceptions.base import UnauthorizedException
 from app.schemas.auth import (
@@ -24,7 +25,7 @@ from app.services.auth import csrf, login, refresh, sessions
 from app.services.auth.grants import Grant
 from app.services.auth.password_change import change_password
 
-router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(uncached)])
+router = APIRouter(prefix=f"{V1}/auth", tags=["auth"], dependencies=[Depends(uncached)])
 
 _Responses = dict[int | str, dict[str, Any]]
 

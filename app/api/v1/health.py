@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 
 from app.api.health import UNREADY, ready
+from app.api.paths import V1
 from app.schemas.health import OkResponse
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(prefix=f"{V1}/health", tags=["health"])
 
 
 @router.get("", summary="Is this version of the API served?")

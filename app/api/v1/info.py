@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 
 from app.api.deps import MAX_PAGE_SIZE, SettingsDep
+from app.api.paths import V1
 from app.schemas.info import InfoResponse, LimitsResponse
 from app.services.info import features
 
-router = APIRouter(tags=["info"])
+router = APIRouter(prefix=V1, tags=["info"])
 
 
 @router.get("/info", summary="What is this, and what does it offer?")

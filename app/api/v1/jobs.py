@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response, status
 from app.api.credentials import HeldUntil, JobsReader, JobsWriter
 from app.api.deps import MAX_PAGE_SIZE, FollowingDep, PageDep, ReadingDep, SessionDep
 from app.api.event_stream import EventStream, documented_events, event_id
+from app.api.paths import V1
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.job import JobState
 from app.schemas.base import CursorPage, ErrorResponse, PaginatedResponse
@@ -15,7 +16,7 @@ from app.schemas.jobs import JobDetail, JobEventData, JobLogLine, JobSummary
 from app.services import jobs
 from app.services.jobs import history, logs
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix=f"{V1}/jobs", tags=["jobs"])
 
 _Responses = dict[int | str, dict[str, Any]]
 

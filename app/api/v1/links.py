@@ -8,13 +8,14 @@ from pydantic import SecretStr
 
 from app.api.credentials import MediaReader
 from app.api.deps import ReadingDep, SettingsDep, state_of
+from app.api.paths import V1
 from app.api.uncached import uncached
 from app.exceptions.base import BadRequestException
 from app.schemas.links import Link, LinkCreate
 from app.services.media import files
 from app.services.media.links import PARAMETER, SignedLink
 
-router = APIRouter(prefix="/media/{media_id}/links", tags=["media"])
+router = APIRouter(prefix=f"{V1}/media/{{media_id}}/links", tags=["media"])
 
 
 @router.post("")

@@ -11,7 +11,7 @@ from app.api.credentials import MediaReader, MediaViewer, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, WorkspaceDep, begin_of
 from app.api.idempotency import IdempotentRoute, Once, later
 from app.api.linked import link_of
-from app.api.paths import thing
+from app.api.paths import V1, thing
 from app.api.v1.stored_file import ANYWHERE, respond
 from app.api.versioned import SHOWN, IfNoneMatch, answer
 from app.models.media_file import MediaState
@@ -25,7 +25,7 @@ from app.services.media.multipart import FIELD, MAXIMUM_OTHER, MultipartFile, bo
 from app.services.media.renditions import Rendition
 from app.services.media.types import MEDIA_TYPES, Kind
 
-router = APIRouter(prefix="/media", tags=["media"], route_class=IdempotentRoute)
+router = APIRouter(prefix=f"{V1}/media", tags=["media"], route_class=IdempotentRoute)
 
 
 _BINARY: Final = {"type": "string", "format": "binary"}

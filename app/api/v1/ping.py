@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
+from app.api.paths import V1
 from app.schemas.info import PingResponse
 
-router = APIRouter(tags=["info"])
+router = APIRouter(prefix=V1, tags=["info"])
 
 
 @router.get("/ping", summary="Does this version of the API answer?")

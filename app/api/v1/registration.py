@@ -8,13 +8,14 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request, status
 
 from app.api.deps import OriginDep, SessionDep, SettingsDep, state_of
+from app.api.paths import V1
 from app.api.uncached import uncached
 from app.schemas.accounts import Accepted, AddressGiven, PasswordReset, Registration, Verification
 from app.schemas.base import ErrorResponse
 from app.services.accounts import mailing, registration
 from app.services.accounts.mailing import Occasion
 
-router = APIRouter(prefix="/auth", tags=["auth"], dependencies=[Depends(uncached)])
+router = APIRouter(prefix=f"{V1}/auth", tags=["auth"], dependencies=[Depends(uncached)])
 
 _Responses = dict[int | str, dict[str, Any]]
 

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Depends, Request, status
 
 from app.api.credentials import AccountReader, AccountWriter
 from app.api.deps import OriginDep, PageDep, ReadingDep, SessionDep, state_of
+from app.api.paths import V1
 from app.api.uncached import uncached
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.sessions import SessionResponse
 from app.services.auth import sessions
 
-router = APIRouter(prefix="/sessions", tags=["sessions"], dependencies=[Depends(uncached)])
+router = APIRouter(prefix=f"{V1}/sessions", tags=["sessions"], dependencies=[Depends(uncached)])
 
 MISSING_SESSION: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": ErrorResponse, "description": "No such open session of this account."}

@@ -11,6 +11,7 @@ from app.api.bodies import allowance_of, announced_size, body_of
 from app.api.credentials import MediaReader, MediaWriter
 from app.api.deps import PageDep, ReadingDep, SessionDep, SettingsDep, begin_of, state_of
 from app.api.idempotency import Once, later
+from app.api.paths import V1
 from app.api.tus import TusRoute, TusVersion, UploadChecksum, UploadLength, UploadMetadata, UploadOffset
 from app.schemas.base import ErrorResponse, PaginatedResponse
 from app.schemas.uploads import UploadStatus
@@ -18,7 +19,7 @@ from app.services.auth.scopes import Scope
 from app.services.media import resumable
 from app.services.media.resumable import Announced, Store
 
-router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
+router = APIRouter(prefix=f"{V1}/uploads", tags=["uploads"], route_class=TusRoute)
 
 _Responses = dict[int | str, dict[str, Any]]
 

@@ -18,6 +18,7 @@ from app.api.deps import (
     state_of,
 )
 from app.api.idempotency import IdempotentRoute, idempotent
+from app.api.paths import V1
 from app.api.v1.stored_file import respond
 from app.api.versioned import CHANGED, SHOWN, IfMatch, IfNoneMatch, answer
 from app.schemas.base import ErrorResponse, PaginatedResponse
@@ -26,7 +27,7 @@ from app.services import versions
 from app.services.accounts import deletion, exports, mailing, profile
 from app.services.auth.scopes import Scope
 
-router = APIRouter(prefix="/users/me", tags=["users"], route_class=IdempotentRoute)
+router = APIRouter(prefix=f"{V1}/users/me", tags=["users"], route_class=IdempotentRoute)
 
 _Responses = dict[int | str, dict[str, Any]]
 

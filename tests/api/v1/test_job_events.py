@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, update
 from starlette.types import ASGIApp
 
-from app.api.credentials import held_until
 from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.core.security import KeyRing
@@ -208,9 +207,9 @@ async def test_a_stream_ends_with_its_session(settings: AppSettings, do: Do, job
 
 
 async def test_a_stream_ends_with_its_access_token(
-    app: FastAPI, settings: AppSettings, job_id: uuid.UUID
+    app: FastAPI, settings: AppSettings, job_id: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.dependency_overrides[held_until] = lambda: time.time() + 0.05
+    monkeypatch.setattr(Gate, "expires_at", lambda _gate, _token: time.time() + 0.05)
     async with streamed(app.state.asgi, path_of(job_id), bearer(settings)) as stream:
         assert len(await stream.rest()) == 1
 
