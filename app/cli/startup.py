@@ -205,10 +205,12 @@ def _wait_ready(plan: Plan, pid: int) -> None:
 
 def _readiness(plan: Plan) -> Callable[[], bool]:
     server = plan.settings.server
+    # Readiness has asked the data servers.
+    proven = plan.servers if plan.serves else ()
 
     def ready() -> bool:
         answers = not plan.serves or control.is_ready(server.host, server.port)
-        return answers and control.all_running(plan.state)
+        return answers and control.all_running(plan.state, proven=proven)
 
     return ready
 
