@@ -79,6 +79,9 @@ def environment(
         "HOLDFAST_PYTHON": sys.executable,
         "HOLDFAST_PROGRAMS": " ".join(f"conf.d/{name}.conf" for name in chosen),
         "HOLDFAST_CRITICAL": ",".join(chosen),
+        "HOLDFAST_PRELOAD": ",".join(name for name in chosen if server.preload and name not in servers),
+        # A program that is forked has supervisord's title until it writes its own, over no more than that.
+        "SPT_NOENV": "1",
         "HOLDFAST_LOG_FILE": state.log_file if log_file else "",
         # An embedded PostgreSQL has room for all pools, however many processes there are to be.
         "POSTGRES_MAX_CONNECTIONS": max(MINIMUM_CONNECTIONS, pool_budget(settings) + RESERVED_CONNECTIONS),

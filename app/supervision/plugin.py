@@ -31,6 +31,7 @@ from app.supervision.journal import Journal
 from app.supervision.leftovers import end_leftovers
 from app.supervision.lines import LineStream
 from app.supervision.output import Writer
+from app.supervision.preloading import Preloading
 from app.supervision.processes import ProcessTable
 from app.supervision.stages import by_priority
 from app.supervision.starts import ExitStatuses, Starts
@@ -45,17 +46,22 @@ def make_plugin(supervisord: Any, **given: str) -> "Plugin":
 
     Args:
         supervisord: the running supervisord.
-        given: ``run_dir``, ``log_file`` (empty: standard output), ``critical`` (programs, separated by
-            commas), ``fatal_grace`` and ``watchdog_timeout`` (seconds).
+        given: ``run_dir``, ``log_file`` (empty: standard output), ``critical`` and ``preload`` (programs,
+            separated by commas), ``fatal_grace`` and ``watchdog_timeout`` (seconds).
     """
     return Plugin(
         supervisord,
         run_dir=Path(given["run_dir"]),
         log_file=Path(given["log_file"]) if given["log_file"] else None,
-        critical=frozenset(name.strip() for name in given["critical"].split(",") if name.strip()),
+        critical=_names(given["critical"]),
+        preload=_names(given["preload"]),
         fatal_grace=float(given["fatal_grace"]),
         watchdog_timeout=float(given["watchdog_timeout"]),
     )
+
+
+def _names(given: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in given.split(",") if name.strip())
 
 
 class Plugin:
@@ -68,6 +74,7 @@ class Plugin:
         run_dir: Path,
         log_file: Path | None,
         critical: frozenset[str],
+        preload: frozenset[str],
         fatal_grace: float,
         watchdog_timeout: float,
     ) -> None:
@@ -78,6 +85,7 @@ class Plugin:
         self._journal = Journal(self._writer.put, reopen=self._writer.reopen, end=self._end)
         self._streams: dict[tuple[str, str], LineStream] = {}
         use_safe_fork(options)
+        self._preloading = Preloading(options, preload, self._journal)
         self._statuses = ExitStatuses(options)
         self._starts = Starts(self._statuses, self._journal)
         self._escalation = Escalation(
@@ -139,6 +147,7 @@ class Plugin:
         self._table.change()
 
     def _starting(self, event: Any) -> None:
+        self._preloading.starting(event.process)
         self._table.starting(event.process)
         self._starts.starting(event.process)
 

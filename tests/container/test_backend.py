@@ -123,7 +123,8 @@ def test_c3_supervisorctl_works_as_it_is(shared: Container) -> None:
     rolled = shared.execute("supervisorctl", "rolling", "api")
     assert rolled.returncode == 0, rolled.stdout
     assert len(re.findall("replaced in", rolled.stdout)) == 2
-    assert {before[name] for name in ("api-0", "api-1")}.isdisjoint(shared.pids().values())
+    rolled_over = {before[name] for name in ("api-0", "api-1")}
+    wait_for(lambda: rolled_over.isdisjoint(shared.pids().values()), what="their successors to be told of")
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
@@ -170,4 +171,4 @@ def test_idle_memory(shared: Container, figures: dict[str, str]) -> None:
         assert found
         total[process.pid] = int(found[1])
     figures[f"proportional memory of {len(total)} processes"] = f"{sum(total.values()) / 1024:.0f} MiB"
-    assert 0 < sum(total.values()) < 1024 * 1024
+    assert 0 < sum(total.values()) < 400 * 1024, "the processes share what they load"

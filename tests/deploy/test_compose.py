@@ -170,7 +170,7 @@ def test_p6_development_runs_what_the_supervisor_runs(program: str) -> None:
     configuration.read(PROJECT_ROOT / "supervisor" / "conf.d" / f"{program}.conf")
     supervised = shlex.split(configuration[f"program:{program}"]["command"])[1:]
     # names and files differ: there is one stack in a container, and no supervisor that counts heartbeats
-    kept = [part for part in supervised if not part.startswith(("--hostname=", "--schedule="))]
+    kept = [part for part in supervised if not part.startswith(("--name=", "--schedule="))]
     given = [part for part in shlex.split(told[4])[1:] if not part.startswith("--schedule=")]
     assert given == kept
 

@@ -81,6 +81,7 @@ class Stack:
             "HOLDFAST_CRITICAL": "",
             "FATAL_GRACE": "1",
             "WATCHDOG_TIMEOUT": "30",
+            "HOLDFAST_PRELOAD": "",
             "PYTHONPATH": ROOT,
         } | variables
         self._variables = os.environ | {name: str(value) for name, value in values.items()}

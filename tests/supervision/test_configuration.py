@@ -23,6 +23,7 @@ VARIABLES = {
     "HOST": "127.0.0.1",
     "PORT": "8123",
     "WATCHDOG_TIMEOUT": "30",
+    "HOLDFAST_PRELOAD": "",
     "WORKER_STOP_SECONDS": "20",
 }
 
@@ -92,7 +93,7 @@ def test_every_value_that_is_not_the_default_has_its_reason_above(file: Path) ->
         "log_file",
         "critical",
     }
-    plain |= {"fatal_grace", "watchdog_timeout", "stderr_logfile", "stderr_events_enabled"}
+    plain |= {"fatal_grace", "preload", "watchdog_timeout", "stderr_logfile", "stderr_events_enabled"}
     lines = file.read_text().splitlines()
     unexplained = [
         line

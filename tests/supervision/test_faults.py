@@ -80,6 +80,7 @@ def test_an_error_in_the_plugin_is_logged_and_goes_no_further(tmp_path: Path) ->
             critical="",
             fatal_grace="0",
             watchdog_timeout="5",
+            preload="",
         )
         notify(ProcessLogStdoutEvent(SimpleNamespace(pid=1), 1, b"a process without a configuration"))
         plugin._end()

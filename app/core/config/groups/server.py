@@ -29,6 +29,9 @@ class ServerSettings(Group):
     watchdog_timeout: Annotated[Seconds, Env("WATCHDOG_TIMEOUT")] = Field(
         30.0, ge=5, description="seconds, 5 or more, without a completed cycle until a program is restarted"
     )
+    preload: Annotated[bool, Env("PRELOAD")] = Field(
+        True, description="true or false: load the code of all programs once and let them share its memory"
+    )
     keep_alive_timeout: Annotated[Seconds, Env("KEEP_ALIVE_TIMEOUT")] = Field(
         75.0, description="seconds that an idle connection is kept"
     )
