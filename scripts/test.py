@@ -26,9 +26,14 @@ SHARES = {
 """Tests that run side by side, each share in a process of its own; a last one takes all others. Those of the
 stack wait for processes most of their time."""
 
-OUTPUT = "output"
 TELL_EVERY = 30.0
 """Seconds."""
+
+STALLED = 420.0
+"""Seconds without a word of a share. pytest ends a test after 180, unless the interpreter itself is stuck.
+
+Python 3.11 under coverage was seen to spin where a thread with greenlets ended within a pending call.
+"""
 
 APART = "tests/container"
 """Tests of the built image: `make test-container`."""
@@ -49,47 +54,79 @@ def run(name: str, command: list[str]) -> bool:
     return done.returncode == 0
 
 
+class Share:
+    """Tests that one process runs."""
+
+    def __init__(self, name: str, folder: Path, paths: tuple[str, ...]) -> None:
+        self.name = name
+        self._folder = folder
+        self._paths = paths
+        self._begun = 0
+        self.process = self._begin()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        self._begun += 1
+        folder = self._folder / str(self._begun)
+        folder.mkdir(parents=True)
+        self.output = folder / "output"
+        # What pytest-xprocess keeps is of one folder each, so that no share ends another's.
+        own = [f"--basetemp={folder}/t", "-o", f"cache_dir={folder}/cache"]
+        with self.output.open("w") as output:
+            return subprocess.Popen([*PYTEST, *self._paths, *own], cwd=ROOT, stdout=output, stderr=output)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone."""
+        return self.process.poll() is not None
+
+    @property
+    def far(self) -> str:
+        """How far it is."""
+        seen = re.findall(r"\[ *(\d+%)\]", self.output.read_text(errors="replace"))
+        return str((seen or ["0%"])[-1])
+
+    def begin_anew_where_stalled(self) -> None:
+        """End a process that has said nothing for too long, and start another, once."""
+        silent = time.time() - self.output.stat().st_mtime
+        if not self.ended and self._begun == 1 and silent > STALLED:
+            print(f"       {self.name} stalled at {self.far}: ended, and begun anew", flush=True)
+            self.process.kill()
+            self.process.wait()
+            self.process = self._begin()
+
+    def end(self) -> None:
+        """End its process where that has not ended by itself."""
+        self.process.terminate()
+        self.process.wait()
+
+
 def tests() -> bool:
     """Run all shares side by side: first how far each is, then, when all are done, what each said."""
     listed = [APART, *(path for paths in SHARES.values() for path in paths)]
-    shares = SHARES | {"others": ("tests", *(f"--ignore={path}" for path in listed))}
+    chosen = SHARES | {"others": ("tests", *(f"--ignore={path}" for path in listed))}
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        running = {name: share(stack, Path(folder, name), paths) for name, paths in shares.items()}
-        watch(running, Path(folder))
-        for name, process in running.items():
-            print(Path(folder, name, OUTPUT).read_text(errors="replace"))
-            print(f"{'FAILED' if process.returncode else 'ok':<7}tests: {name}", flush=True)
+        shares = [Share(name, Path(folder, name), paths) for name, paths in chosen.items()]
+        for share in shares:
+            stack.callback(share.end)
+        watch(shares)
+        for share in shares:
+            print(share.output.read_text(errors="replace"))
+            print(f"{'FAILED' if share.process.returncode else 'ok':<7}tests: {share.name}", flush=True)
     print(f"all tests took {time.monotonic() - begin:.0f} s", flush=True)
-    return all(process.returncode == 0 for process in running.values())
+    return all(share.process.returncode == 0 for share in shares)
 
 
-def share(stack: ExitStack, folder: Path, paths: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """Start one share; it is ended with the stack, where it has not ended by itself."""
-    folder.mkdir()
-    output = stack.enter_context((folder / OUTPUT).open("w"))
-    # What pytest-xprocess keeps is of one folder each, so that no share ends another's.
-    own = [f"--basetemp={folder}/t", "-o", f"cache_dir={folder}/cache"]
-    process = subprocess.Popen([*PYTEST, *paths, *own], cwd=ROOT, stdout=output, stderr=output)
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
-    return process
-
-
-def watch(running: dict[str, subprocess.Popen[bytes]], folder: Path) -> None:
+def watch(shares: list[Share]) -> None:
     """Wait for the end of all; now and then, say how far they are."""
     told = time.monotonic()
-    while any(process.poll() is None for process in running.values()):
+    while not all(share.ended for share in shares):
         time.sleep(1)
         if time.monotonic() - told > TELL_EVERY:
             told = time.monotonic()
-            far = {
-                name: re.findall(r"\[ *(\d+%)\]", (folder / name / OUTPUT).read_text()) for name in running
-            }
-            print(
-                "       " + ", ".join(f"{name} {(seen or ['0%'])[-1]}" for name, seen in far.items()),
-                flush=True,
-            )
+            print("       " + ", ".join(f"{share.name} {share.far}" for share in shares), flush=True)
+            for share in shares:
+                share.begin_anew_where_stalled()
 
 
 def report(name: str, command: list[str | Path]) -> bool:
