@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from rich.markup import escape
@@ -14,7 +15,14 @@ from rich.markup import escape
 from app.cli.accounts import print_made
 from app.cli.console import console, errors, readable
 from app.cli.database import migrate_when_reachable, show_away
-from app.core.config import AppSettings, ConfigurationError, Role, given_values, load_settings
+from app.core.config import (
+    PROJECT_ROOT,
+    AppSettings,
+    ConfigurationError,
+    Role,
+    given_values,
+    load_settings,
+)
 from app.services.auth.administrators import Made
 from app.supervision import control
 from app.supervision.control import StackError
@@ -24,6 +32,9 @@ from app.supervision.orphans import end_orphans
 from app.supervision.state import State, is_free
 
 READY_TIMEOUT = 90.0
+
+IN_CHECKOUT = Path(sys.prefix).resolve() == PROJECT_ROOT / ".venv"
+"""Whether this is the environment that ``make`` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +216,10 @@ def _wait_ready(plan: Plan, pid: int) -> None:
 
 def _readiness(plan: Plan) -> Callable[[], bool]:
     server = plan.settings.server
-    # Readiness has asked the data servers.
-    proven = plan.servers if plan.serves else ()
 
     def ready() -> bool:
         answers = not plan.serves or control.is_ready(server.host, server.port)
-        return answers and control.all_running(plan.state, proven=proven)
+        return answers and control.all_running(plan.state)
 
     return ready
 
@@ -249,18 +258,15 @@ def holder(port: int) -> str:
 def print_welcome(plan: Plan, seconds: float, first: Made | None) -> None:
     """Where the stack is, who its first administrator is if that was made now, and what to try next."""
     state = plan.state
-    plain = control.write_client_configuration(state) is not None
-    control_command = (
-        "supervisorctl status" if plain else f"supervisorctl -c {state.client_configuration} status"
-    )
+    linked = control.write_client_configuration(state) is not None
     console.print(f"[bold green]{escape(plan.settings.app_name)} is ready[/] after {seconds} s\n")
     rows = {
         "API": plan.url,
         "Documentation": f"{plan.url}/docs",
         "Health": f"{plan.url}/health",
         "State and secrets": str(state.folder),
-        "Log": f"{state.log_file}   (make logs)",
-        "Processes": f"make status, or .venv/bin/{control_command}",
+        "Log": f"{state.log_file}   ({_said('logs')})",
+        "Processes": f"{_said('status')}, or {_supervisorctl(state, linked=linked)} status",
     }
     for name, value in rows.items():
         console.print(f"  {name:<18} {escape(value)}")
@@ -268,6 +274,16 @@ def print_welcome(plan: Plan, seconds: float, first: Made | None) -> None:
         console.print()
         print_made(first)
     console.print("\nTry next:", *_next_steps(plan, first), sep="\n  ", markup=False)
+
+
+def _said(command: str) -> str:
+    """How a command is said here."""
+    return f"make {command}" if IN_CHECKOUT else f"holdfast {command}"
+
+
+def _supervisorctl(state: State, *, linked: bool) -> str:
+    program = ".venv/bin/supervisorctl" if IN_CHECKOUT else "supervisorctl"
+    return program if linked else f"{program} -c {state.client_configuration}"
 
 
 def _next_steps(plan: Plan, first: Made | None) -> Iterator[str]:
@@ -286,4 +302,4 @@ def _next_steps(plan: Plan, first: Made | None) -> Iterator[str]:
     if plan.serves:
         yield f"{authorized} -F file=@video.mp4 {api}/media"
         yield f"{authorized} {api}/jobs"
-    yield "make down"
+    yield _said("down")

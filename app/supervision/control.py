@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
@@ -127,18 +127,10 @@ def end(process: subprocess.Popen[bytes], *, timeout: float) -> int:
         raise StackError(f"supervisord (process {process.pid}) still runs: see `make logs`") from error
 
 
-def all_running(state: State, *, proven: Collection[str] = ()) -> bool:
-    """Whether every program is RUNNING.
-
-    Args:
-        state: the folders of the stack.
-        proven: programs that are known to work: they need not have run for their ``startsecs`` yet.
-    """
+def all_running(state: State) -> bool:
+    """Whether every program is RUNNING."""
     try:
-        return all(
-            info["statename"] == "RUNNING" or (info["statename"] == "STARTING" and info["group"] in proven)
-            for info in process_info(state)
-        )
+        return all(info["statename"] == "RUNNING" for info in process_info(state))
     except StackError:
         return False
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from app.core.config import PROJECT_ROOT, AppSettings, Role
 from app.core.database import RESERVED_CONNECTIONS, pool_budget
+from app.supervision.embedded.account import server_home, unprivileged_account
+from app.supervision.embedded.postgres import newest_version
 from app.supervision.state import State
 
 CONFIGURATION: Final = PROJECT_ROOT / "supervisor" / "supervisord.conf"
@@ -85,6 +87,7 @@ def environment(
         "HOLDFAST_LOG_FILE": state.log_file if log_file else "",
         # An embedded PostgreSQL has room for all pools, however many processes there are to be.
         "POSTGRES_MAX_CONNECTIONS": max(MINIMUM_CONNECTIONS, pool_budget(settings) + RESERVED_CONNECTIONS),
+        "POSTGRES_START_SECONDS": _postgres_start_seconds(state) if "postgres" in servers else 0,
         # Where the processes put the numbers that /metrics adds up.
         "PROMETHEUS_MULTIPROC_DIR": state.run / "metrics",
         "PYTHONUNBUFFERED": "1",
@@ -92,6 +95,11 @@ def environment(
     }
     values |= stop_budget(server.shutdown_timeout)
     return dict(os.environ) | {name: str(value) for name, value in values.items()}
+
+
+def _postgres_start_seconds(state: State) -> int:
+    """Seconds until PostgreSQL counts as started: what makes its data first may fail late."""
+    return 2 if newest_version(server_home(state.folder, unprivileged_account())) else 6
 
 
 def _python_path() -> str:

@@ -5,10 +5,13 @@ loaded code has changed since supervisord began, a program is executed after all
 """
 
 import gc
+import hashlib
 import importlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +62,22 @@ CODE: Final[dict[str, tuple[str, ...]]] = {
 }
 """What each program has loaded when it is ready, by the modules that bring the rest with them."""
 
+OPTIONAL: Final = frozenset({"starlette_compress._zstd_legacy", "uvloop"})
+"""What some systems and versions of Python do without."""
+
 _STARTED: Final = time.time_ns()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Code that supervisord holds."""
+
+    files: str
+    """Paths, separated by null characters: one object, for who looks at an object copies its page."""
+    state: bytes | None
+    """What the files were when they were loaded; None where that cannot be told."""
+    faults: tuple[str, ...]
+    """A sentence for each module that could not be loaded."""
 
 
 class Preloading:
@@ -73,30 +91,22 @@ class Preloading:
     def __init__(self, options: Any, programs: Iterable[str], journal: Journal) -> None:
         self._programs = frozenset(programs)
         self._journal = journal
-        self._loaded = False
-        self._files = ""
+        self._loaded: Loaded | None = None
         if self._programs:
             self._execve: Callable[..., None] = options.execve
             options.execve = self._start
 
     def starting(self, process: Any) -> None:
         """A process is about to be forked: load what it shares, once."""
-        if self._loaded or process.group.config.name not in self._programs:
+        if self._loaded is not None or process.group.config.name not in self._programs:
             return
-        self._loaded = True
-        for module in sorted({module for program in self._programs for module in CODE.get(program, ())}):
-            self._load(module)
-        self._files = "\0".join(sorted(_files()))
-        getproctitle()  # finds where the title stands, which a changed environment would hide
-        # What stays is kept out of the collector, which would copy each page it looks at.
-        gc.collect()
-        gc.freeze()
-
-    def _load(self, module: str) -> None:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # noqa: BLE001 - the program that needs it will tell
-            self._journal.say("WARNING", f"{module} is not shared: {type(error).__name__}: {error}")
+        self._loaded = load(
+            tuple(sorted({module for name in self._programs for module in CODE.get(name, ())}))
+        )
+        for fault in self._loaded.faults:
+            self._journal.say("WARNING", fault)
+        # Only now it begins: by this time it is told from another process of the same number.
+        process.laststart = time.time()
 
     def _start(self, filename: str, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         """Stand in for ``options.execve``, in the child."""
@@ -107,11 +117,45 @@ class Preloading:
             self._execve(filename, argv, environment)
 
     def _is_unchanged(self) -> bool:
-        """Whether the code in memory is what its files hold: none was written or replaced meanwhile."""
-        try:
-            return all(Path(file).stat().st_ctime_ns <= _STARTED for file in self._files.split("\0"))
-        except OSError:
-            return False
+        loaded = self._loaded
+        return loaded is not None and loaded.state is not None and state_of(loaded.files) == loaded.state
+
+
+@cache  # a reload of supervisord loads nothing anew, and must not take what is there then for what it holds
+def load(modules: tuple[str, ...]) -> Loaded:
+    """Load modules, and keep them where forked processes share them."""
+    faults = tuple(fault for fault in map(_load, modules) if fault)
+    files = "\0".join(sorted(_files()))
+    loaded = Loaded(files, state_of(files), faults)
+    getproctitle()  # finds where the title stands, which a changed environment would hide
+    # What stays is kept out of the collector, which would copy each page it looks at.
+    gc.collect()
+    gc.freeze()
+    return loaded
+
+
+def _load(module: str) -> str:
+    try:
+        importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program that needs it will tell
+        if isinstance(error, ModuleNotFoundError) and module in OPTIONAL:
+            return ""
+        return f"{module} is not shared: {type(error).__name__}: {error}"
+    return ""
+
+
+def state_of(files: str) -> bytes | None:
+    """What tells these files from others; None where one is gone, or was changed since supervisord began."""
+    seen = hashlib.sha256()
+    try:
+        for file in files.split("\0"):
+            found = Path(file).stat()
+            if found.st_ctime_ns > _STARTED:
+                return None
+            seen.update(repr((found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)).encode())
+    except OSError:
+        return None
+    return seen.digest()
 
 
 def _files() -> set[str]:

@@ -1,10 +1,13 @@
 """The programs of a real stack share what supervisord has loaded, where that is wanted."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from xmlrpc.client import Fault
 
 import pytest
 
+from tests.servers import wait_for
 from tests.stack.harness import Stack, fresh_stack
 
 pytestmark = pytest.mark.stack
@@ -31,6 +34,32 @@ def test_each_program_shares_memory_and_has_a_title_of_its_own(stack: Stack) -> 
     assert words(stack, "api-0").startswith("api-0: ")
     assert "worker" in words(stack, "worker")
     assert "beat" in words(stack, "beat")
+
+
+def links(pid: int, *, above: int) -> set[str]:
+    """What the descriptors of a process above a number are, but for what all processes may open."""
+    found = (file.readlink() for file in Path(f"/proc/{pid}/fd").iterdir() if int(file.name) > above)
+    return {str(link) for link in found if str(link).startswith(("socket:", "pipe:"))}
+
+
+def test_no_descriptor_of_supervisord_is_left_in_a_fork(stack: Stack) -> None:
+    held = links(stack.members()[0].pid, above=2)
+    assert held
+    assert all(held.isdisjoint(links(stack.pid(name), above=2)) for name in PROGRAMS)
+
+
+def test_what_a_reload_starts_is_forked_too(stack: Stack) -> None:
+    before = stack.pid("worker")
+    assert stack.supervisorctl("reload").returncode == 0
+
+    def is_replaced() -> bool:
+        with suppress(Fault):  # meanwhile it shuts down
+            return stack.pid("worker") != before
+        return False
+
+    wait_for(is_replaced, what="supervisord to start all anew")
+    stack.wait_ready()
+    assert all(shared_kilobytes(stack.pid(name)) > 20_000 for name in PROGRAMS)
 
 
 def test_a_killed_program_comes_back_as_a_fork_again(stack: Stack) -> None:

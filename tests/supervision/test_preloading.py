@@ -19,13 +19,14 @@ from app.supervision.preloading import CODE, Preloading
 ROOT = Path(__file__).resolve().parents[2]
 
 LOADED = """
-import importlib, json, os, sys, threading
+import json, os, sys, threading
 before = set(os.listdir("/proc/self/fd"))
-for module in sys.argv[1:]:
-    importlib.import_module(module)
+from app.supervision.preloading import load
+loaded = load(tuple(sys.argv[1:]))
 from app.core import config
 opened = sorted(set(os.listdir("/proc/self/fd")) - before)
-print(json.dumps([opened, threading.active_count(), config._settings.cache_info().currsize]))
+settings = config._settings.cache_info().currsize
+print(json.dumps([loaded.faults, opened, threading.active_count(), settings]))
 """
 
 
@@ -67,12 +68,14 @@ def code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setattr(preloading, "_files", lambda: {str(file)})
     monkeypatch.setattr(preloading, "_STARTED", file.stat().st_ctime_ns)
     monkeypatch.setattr(gc, "freeze", lambda: None)
+    preloading.load.cache_clear()
     yield file
+    preloading.load.cache_clear()
     sys.modules.pop(file.stem, None)
 
 
 def process(group: str) -> Any:
-    return SimpleNamespace(group=SimpleNamespace(config=SimpleNamespace(name=group)))
+    return SimpleNamespace(group=SimpleNamespace(config=SimpleNamespace(name=group)), laststart=0.0)
 
 
 def spawn(options: Options, group: str, argv: list[str]) -> None:
@@ -84,7 +87,7 @@ def test_all_that_the_programs_load_can_be_loaded_and_opens_nothing() -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", LOADED, *modules]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [[], 1, 0], "no file, no thread, no settings"
+    assert json.loads(done.stdout) == [[], [], 1, 0], "no fault, no file, no thread, no settings"
 
 
 def test_a_program_is_run_in_the_fork(code: Path, became: list[list[str]]) -> None:
@@ -111,6 +114,37 @@ def test_changed_code_is_executed(
     monkeypatch.setattr(preloading, "_STARTED", code.stat().st_ctime_ns - 1)
     spawn(options, "api", argv())
     assert (became, options.executed) == ([], [argv()])
+
+
+def test_code_in_a_folder_that_was_swapped_is_executed(
+    code: Path, became: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options()
+    beside = code.with_suffix(".beside")
+    beside.write_text("")
+    monkeypatch.setattr(preloading, "_STARTED", sys.maxsize)
+    shared(options, "api").starting(process("api"))
+    beside.rename(code)
+    spawn(options, "api", argv())
+    assert (became, options.executed) == ([], [argv()])
+
+
+def test_a_reload_does_not_take_new_files_for_the_loaded_ones(
+    code: Path, became: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preloading, "_STARTED", sys.maxsize)
+    shared(Options(), "api").starting(process("api"))
+    code.write_text("changed = True")
+    options = Options()
+    shared(options, "api").starting(process("api"))
+    spawn(options, "api", argv())
+    assert (became, options.executed) == ([], [argv()])
+
+
+def test_a_process_begins_after_its_code_was_loaded(code: Path) -> None:
+    begun = process("api")
+    shared(Options(), "api").starting(begun)
+    assert begun.laststart > 0
 
 
 def test_removed_code_is_executed(code: Path, became: list[list[str]]) -> None:
@@ -146,10 +180,21 @@ def test_nothing_is_shared_where_no_program_is_named(code: Path) -> None:
     assert code.stem not in sys.modules
 
 
-def test_code_that_cannot_be_loaded_is_told_and_left_to_its_program(code: Path) -> None:
-    code.write_text("raise RuntimeError('broken')")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("raise RuntimeError('broken')", "RuntimeError: broken"), ("raise SystemExit(78)", "SystemExit: 78")],
+)
+def test_code_that_cannot_be_loaded_is_told_and_left_to_its_program(code: Path, text: str, told: str) -> None:
+    code.write_text(text)
     lines: list[bytes] = []
     shared(Options(), "api", lines=lines).starting(process("api"))
     (line,) = map(json.loads, lines)
-    told = "module_of_a_test is not shared: RuntimeError: broken"
-    assert (line["level"], line["message"]) == ("WARNING", told)
+    assert (line["level"], line["message"]) == ("WARNING", f"module_of_a_test is not shared: {told}")
+
+
+def test_what_a_system_does_without_is_passed_over(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code.unlink()
+    monkeypatch.setattr(preloading, "OPTIONAL", frozenset({code.stem}))
+    lines: list[bytes] = []
+    shared(Options(), "api", lines=lines).starting(process("api"))
+    assert lines == []
