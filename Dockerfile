@@ -27,8 +27,8 @@ RUN --mount=type=bind,source=deploy/image,target=/mnt \
  && install -d -o 10001 -g 0 -m 0770 /workspace \
  && chmod 1777 /run
 
-# ---- the locked dependencies, as bytecode too ------------------------------------------------------------------------
-FROM system AS packages
+# ---- the locked dependencies -----------------------------------------------------------------------------------------
+FROM system AS installed
 ARG FRESH=1
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv binutils >/dev/null
 RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
@@ -39,8 +39,11 @@ RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
     /opt/pip/bin/pip --python /opt/venv/bin/python3 install -q --no-cache-dir --no-compile --no-deps --only-binary :all: \
     --require-hashes -r /tmp/requirements.txt
-COPY deploy/image/packages.sh /tmp/
-RUN sh /tmp/packages.sh
+
+# ---- what is needed of them, as bytecode too -------------------------------------------------------------------------
+FROM installed AS packages
+COPY deploy/image/packages.sh deploy/image/bytecode.sh /tmp/
+RUN sh /tmp/packages.sh && sh /tmp/bytecode.sh
 
 # ---- what runs needs no package manager, no Perl, no second shell ----------------------------------------------------
 FROM system AS slim
@@ -58,7 +61,10 @@ COPY deploy/image/supervisorctl.conf /opt/venv/etc/supervisord.conf
 COPY deploy/image/holdfast /opt/venv/bin/
 COPY supervisor /app/supervisor
 COPY app /app/app
+# Time zones are those of the locked dependencies, for all.
 RUN ln -s /opt/ffmpeg/bin/ffmpeg /opt/ffmpeg/bin/ffprobe /usr/local/bin/ \
+ && zones=$(python3 -c 'import tzdata; print(tzdata.__path__[0])') \
+ && ln -s "$zones/zoneinfo" /usr/share/zoneinfo \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /app/app
 WORKDIR /app
 VOLUME /workspace
@@ -70,17 +76,25 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
 CMD ["holdfast", "run"]
 
 # ---- for development: tests, checks and reload; mount the source over /app -------------------------------------------
-FROM packages AS development-packages
+FROM installed AS development-packages
 COPY requirements-dev.txt /tmp/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
     /opt/pip/bin/pip --python /opt/venv/bin/python3 install -q --no-cache-dir --no-compile --no-deps --only-binary :all: \
     --require-hashes -r /tmp/requirements-dev.txt
+COPY deploy/image/bytecode.sh /tmp/
+RUN sh /tmp/bytecode.sh
+# A server that tests kill and start again, with its libraries beside it: the image has few.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null \
+ && install -D -t /opt/redis/lib $(ldd /usr/bin/redis-server | sed -n 's/.*=> \(.*\) (.*/\1/p') \
+ && install /usr/bin/redis-server /opt/redis/lib/ \
+ && printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/redis/lib exec /opt/redis/lib/redis-server "$@"\n' >/opt/redis/redis-server \
+ && chmod 755 /opt/redis/redis-server
 
 FROM runtime AS development
-ENV APP_ENV=development
-
+ENV APP_ENV=development PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/opt/redis
+COPY --from=development-packages /opt/redis /opt/redis
 COPY --from=development-packages /opt/venv /opt/venv
 
 # ---- the last stage is the default one -------------------------------------------------------------------------------

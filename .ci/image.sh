@@ -1,4 +1,4 @@
-# Read by .ci/run: an engine, the image built in it beside other work, and the tests of that image.
+# Read by .ci/run: an engine, the images built in it beside other work, and the tests of them.
 
 image_begin() {
     work=$(mktemp -d)
@@ -10,6 +10,7 @@ image_begin() {
         [ "$(id -u)" = 0 ] || return 0
         start_engine || return 0
     fi
+    have_compose || echo "Compose files are not brought up: docker compose is not to be had." >&2
     # In a group of its own, so that all of it can be ended.
     set -m
     build_image >"$work/build.log" 2>&1 &
@@ -35,6 +36,27 @@ start_engine() {
     return 1
 }
 
+# Debian 12 has no compose that reads these files. That of Debian 13 is one program that needs no more than Debian 12 has.
+have_compose() {
+    if "$DOCKER" compose version >/dev/null 2>&1; then return 0; fi
+    command -v apt-get >/dev/null || return 1
+    local apt=$work/apt
+    mkdir -p "$apt/lists/partial" "$work/client/cli-plugins"
+    local mirror # the one that this machine has its packages from
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
+    [ -n "$mirror" ] || return 1
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$apt/sources"
+    (
+        cd "$apt"
+        set -- -qq -o "Dir::Etc::SourceList=$apt/sources" -o Dir::Etc::SourceParts=/dev/null \
+            -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root
+        apt-get "$@" update && apt-get "$@" download docker-compose && dpkg-deb --extract docker-compose_*.deb tree
+    ) || return 1
+    ln -s "$apt/tree/usr/libexec/docker/cli-plugins/docker-compose" "$work/client/cli-plugins/"
+    export DOCKER_CONFIG=$work/client
+    "$DOCKER" compose version
+}
+
 # Twice, to compare: what the second build makes anew must be the same. What both are given must be in no layer.
 build_image() {
     set -e
@@ -45,13 +67,16 @@ build_image() {
     printf '# %s\n[global]\nprogress-bar = off\n' "$(cat "$work/planted")" >"$work/pip.conf"
     export CA_BUNDLE="$work/ca.crt" PIP_CONFIG_FILE="$work/pip.conf" BUILD_NETWORK=host
     sh scripts/build-backend.sh holdfast:ci
+    sh scripts/build-backend.sh holdfast:development --target development
     sh scripts/build-backend.sh holdfast:again --build-arg FRESH=2
+    "$DOCKER" build --progress plain --network host --tag holdfast:data tests/container/data
 }
 
 image_test() {
     if [ -z "$build_pid" ]; then
         echo "The image is not tried: no container engine answers, and none could be started here."
-        return 0
+        [ "$(id -u)" != 0 ] # root can start one
+        return
     fi
     if ! wait "$build_pid"; then
         tail -n 60 "$work/build.log"
@@ -60,6 +85,7 @@ image_test() {
     fi
     # In their order: what is looked at in a quiet container comes before what is killed in it.
     HOLDFAST_IMAGE=holdfast:ci HOLDFAST_IMAGE_AGAIN=holdfast:again PLANTED_SECRET=$(cat "$work/planted") \
+        HOLDFAST_DEV_IMAGE=holdfast:development POSTGRES_IMAGE=holdfast:data REDIS_IMAGE=holdfast:data \
         .venv/bin/pytest -q -p no:randomly tests/container
 }
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from app.core.config.groups import MediaSettings
-from app.services.media.tools import MediaTools, find_tools
+from app.services.media.tools import MediaTools, ToolMissingError, find_tools
 
 _PICTURE: Final = ["-f", "lavfi", "-i", "testsrc=size=640x360:rate=25:duration={seconds}"]
 _SOUND: Final = ["-f", "lavfi", "-i", "sine=frequency=440:duration={seconds}"]
@@ -161,4 +161,12 @@ def media_tools() -> MediaTools:
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory, media_tools: MediaTools) -> Samples:
     """Real media files by name."""
-    return Samples(tmp_path_factory.mktemp("samples"), media_tools)
+    return Samples(tmp_path_factory.mktemp("samples"), _drawing(media_tools))
+
+
+def _drawing(tools: MediaTools) -> MediaTools:
+    """The tools of the wheel where it is installed: they draw test pictures, which an image's own cannot."""
+    try:
+        return find_tools(MediaSettings(), {"PATH": ""})
+    except ToolMissingError:
+        return tools

@@ -11,7 +11,7 @@ import redis as blocking
 
 import tests.stack.jobs
 from tests.configuration import SECRET_KEY
-from tests.container.harness import Container, containers, unavailable
+from tests.container.harness import Container, containers, is_of_nix, unavailable
 from tests.servers import beside, plain
 
 FIGURES: dict[str, str] = {}
@@ -27,13 +27,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if FIGURES:
         terminalreporter.section("figures of the container")
         for name, value in FIGURES.items():
-            terminalreporter.write_line(f"{name:<45} {value}")
+            terminalreporter.write_line(f"{name:<55} {value}")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def engine_and_image() -> None:
     if reason := unavailable():
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def kind_of_image(request: pytest.FixtureRequest) -> None:
+    """Pass over what holds of one kind of image alone; the mark says why."""
+    mark = request.node.get_closest_marker("dockerfile")
+    if mark is not None and is_of_nix():
+        pytest.skip(f"of the Dockerfile's image only: {mark.args[0]}")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import httpx
@@ -61,6 +62,13 @@ def unavailable() -> str:
     except AssertionError:
         return f"there is no image {IMAGE}: build it with scripts/build-backend.sh, or set HOLDFAST_IMAGE"
     return ""
+
+
+@cache
+def is_of_nix() -> bool:
+    """Whether the flake made the image that is tried."""
+    label = '{{index .Config.Labels "org.opencontainers.image.base.name"}}'
+    return docker("image", "inspect", "--format", label, IMAGE) == "nixpkgs"
 
 
 class Container:

@@ -3,7 +3,6 @@
 import configparser
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from typing import Any
 import pytest
 
 from app.core.config import PROJECT_ROOT, known_names, load_settings
+from tests.container.compose import lacks_compose
+from tests.container.harness import client
 from tests.deploy.reading import compose, default, seconds
 from tests.servers import wait_for
 
@@ -28,20 +29,11 @@ def test_v4_every_file_is_valid_by_the_schema_of_compose() -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_v4_compose_itself_takes_every_file(file: str) -> None:
-    if not _has_compose():
-        pytest.skip("docker compose 2.24 or newer is not installed")
-    command = ["docker", "compose", "--file", file, "--profile", "*", "config", "--quiet"]
+    if reason := lacks_compose():
+        pytest.skip(reason)
+    command = [client(), "compose", "--file", file, "--profile", "*", "config", "--quiet"]
     done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def _has_compose() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    command = ["docker", "compose", "version", "--short"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    version = done.stdout.strip().lstrip("v").split(".")[:2]
-    return done.returncode == 0 and tuple(map(int, version)) >= (2, 24)
 
 
 def services(name: str) -> dict[str, dict[str, Any]]:
