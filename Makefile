@@ -36,8 +36,9 @@ doctor: $(VENV)/.installed ## Name each fault of machine and configuration, with
 test: $(VENV)/.installed-dev ## Install what tests need and run all of them
 	@$(BIN)/python scripts/test.py
 
-test-container: $(VENV)/.installed-dev ## Build the image and try it in a container engine
+test-container: $(VENV)/.installed-dev ## Build the images and try them in a container engine
 	@sh scripts/build-backend.sh
+	@sh scripts/build-backend.sh holdfast:development --target development
 	@. scripts/engine.sh && $(BIN)/pytest -q tests/container
 
 check: $(VENV)/.installed-dev ## Format, lint, types and the import contract
@@ -57,6 +58,7 @@ lock: $(UV) ## Pin the dependencies anew
 	$(LOCK) --upgrade pyproject.toml -o requirements.txt
 	$(LOCK) --upgrade pyproject.toml --extra embedded -c requirements.txt -o requirements-embedded.txt
 	$(LOCK) --upgrade pyproject.toml --extra embedded --group dev -c requirements-embedded.txt -o requirements-dev.txt
+	$(BIN)/python nix/wheels/update.py
 
 clean: ## Remove the virtual environment and caches; the state folder stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*

@@ -1,0 +1,26 @@
+#!/bin/sh
+# `nix develop -c sh tests/nix/in_shell.sh`: nothing is there, then everything is, twice (C3).
+set -eu
+PORT=$(python3 -c 'from app.supervision.state import free_port; print(free_port())')
+export PORT
+fail() { echo "$1" >&2; exit 1; }
+# supervisorctl ends with 4 where there is no supervisord
+nothing_runs() { code=0; supervisorctl status || code=$?; [ "$code" = 4 ]; }
+
+[ -z "$(git status --porcelain --ignored)" ] || fail "entering the shell wrote something"
+nothing_runs || fail "entering the shell started something"
+
+ruff check --quiet --no-cache .
+mypy --cache-dir /dev/null app/core/exit_codes.py
+
+supervisorctl start all >told
+supervisorctl status
+curl -fsS "http://127.0.0.1:$PORT/health/ready"
+python3 -m tests.nix.first_video "http://127.0.0.1:$PORT" "$(sed -n 's/^One-time password: \([^ ]*\).*/\1/p' told)"
+supervisorctl shutdown
+
+supervisorctl start all
+supervisorctl status
+curl -fsS "http://127.0.0.1:$PORT/health/ready"
+holdfast down
+nothing_runs || fail "something still runs"
