@@ -7,6 +7,7 @@ from xmlrpc.client import Fault
 
 import pytest
 
+from app.supervision.control import StackError
 from tests.servers import wait_for
 from tests.stack.harness import Stack, fresh_stack
 
@@ -53,7 +54,7 @@ def test_what_a_reload_starts_is_forked_too(stack: Stack) -> None:
     assert stack.supervisorctl("reload").returncode == 0
 
     def is_replaced() -> bool:
-        with suppress(Fault):  # meanwhile it shuts down
+        with suppress(Fault, StackError):  # meanwhile it shuts down, and is not there for a moment
             return stack.pid("worker") != before
         return False
 
@@ -63,8 +64,8 @@ def test_what_a_reload_starts_is_forked_too(stack: Stack) -> None:
 
 
 def test_a_killed_program_comes_back_as_a_fork_again(stack: Stack) -> None:
-    stack.kill("beat")
-    stack.wait_ready()
+    before = stack.kill("beat")
+    wait_for(lambda: stack.pid("beat") != before, what="its successor")
     assert shared_kilobytes(stack.pid("beat")) > 20_000
 
 
