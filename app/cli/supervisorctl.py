@@ -6,13 +6,13 @@ A development shell has it in the place of supervisor's own, which all else is l
 import os
 import sys
 from typing import Final, NoReturn
-from xmlrpc.client import Fault
 
 from app.cli.console import fail
 from app.cli.stack import current_state
 from app.cli.startup import Plan
 from app.core.config import ConfigurationError, exit_on_faults
 from app.supervision import control
+from app.supervision.control import StackEndingError, StackError
 from app.supervision.state import State
 
 NOT_RUNNING: Final = 4
@@ -33,27 +33,21 @@ def _choose(arguments: list[str]) -> NoReturn:
         _become("supervisor.supervisorctl", *arguments)
     if arguments == ["start", "all"]:
         control.wait_until(lambda: not is_ending(state), lambda: True, timeout=Plan.shutdown_timeout() + 10)
-        if not _runs(state):
+        if control.running_pid(state) is None:
             _become("app.cli", "up")
-    elif not _runs(state):
+    elif control.running_pid(state) is None:
         fail("the stack is not running: `supervisorctl start all` starts it", code=NOT_RUNNING)
     _become("supervisor.supervisorctl", "-c", str(state.client_configuration), *arguments)
-
-
-def _runs(state: State) -> bool:
-    """Whether a supervisord answers, be it that it is shutting down."""
-    try:
-        return control.running_pid(state) is not None
-    except Fault:
-        return True
 
 
 def is_ending(state: State) -> bool:
     """Whether a supervisord answers that it is shutting down: it starts nothing any more."""
     try:
-        control.running_pid(state)
-    except Fault:
+        control.process_info(state)
+    except StackEndingError:
         return True
+    except StackError:
+        return False
     return False
 
 

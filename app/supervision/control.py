@@ -28,6 +28,10 @@ class StackError(Exception):
     """The stack did not do what was asked; the message says what to look at."""
 
 
+class StackEndingError(StackError):
+    """supervisord answers that it is shutting down, and does nothing else any more."""
+
+
 def supervisord_command() -> list[str]:
     """supervisord on this project's configuration."""
     return [sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)]
@@ -39,6 +43,7 @@ def supervisor_api(state: State) -> Iterator[Any]:
 
     Raises:
         StackError: nobody listens there.
+        StackEndingError: it is shutting down.
     """
     transport = SupervisorTransport(None, None, f"unix://{state.control_socket}")
     proxy = ServerProxy("http://localhost", transport=cast("Any", transport))
@@ -48,15 +53,23 @@ def supervisor_api(state: State) -> Iterator[Any]:
         raise StackError("the stack is not running: start it with `make up`") from error
     except http.client.HTTPException as error:
         raise StackError(f"supervisord did not answer: {error!r}") from error
+    except Fault as error:
+        if error.faultCode != Faults.SHUTDOWN_STATE:
+            raise
+        raise StackEndingError("the stack is just stopping: try again when it has ended") from error
     finally:
         transport.close()
 
 
 def running_pid(state: State) -> int | None:
-    """The process id of the supervisord that answers, or None."""
+    """The process id of the supervisord that answers, be it that it is shutting down, or None."""
     try:
         with supervisor_api(state) as supervisor:
             return int(supervisor.getPID())
+    except StackEndingError:
+        with suppress(OSError, ValueError):
+            return int((state.run / "supervisord.pid").read_text())
+        return None
     except StackError:
         return None
 

@@ -10,6 +10,7 @@ from app.cli.supervisorctl import NOT_RUNNING, is_ending
 from app.supervision import control
 from tests.servers import wait_for
 from tests.stack.harness import Stack, fresh_stack
+from tests.supervision.stack import is_alive
 
 pytestmark = pytest.mark.stack
 
@@ -55,3 +56,14 @@ def test_what_runs_is_left_to_supervisor_s_own(small_stack: Stack) -> None:
     assert supervisorctl(small_stack, "start", "all").returncode == 0
     assert supervisorctl(small_stack, "pid").stdout.strip() == str(pid)
     assert "supervisorctl" in supervisorctl(small_stack, "--help").stdout
+
+
+def test_down_waits_for_a_stack_that_is_shutting_down(small_stack: Stack) -> None:
+    supervisorctl(small_stack, "start", "all")
+    members = small_stack.members()
+    supervisorctl(small_stack, "shutdown")
+    done = subprocess.run(
+        small_stack.command("down"), env=small_stack.environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [process for process in members if is_alive(process.pid)] == []
