@@ -1,10 +1,9 @@
 """The programs of a real stack share what supervisord has loaded, where that is wanted."""
 
-import re
 from contextlib import suppress
 from pathlib import Path
-from xmlrpc.client import Fault
 
+import psutil
 import pytest
 
 from app.supervision.control import StackError
@@ -18,16 +17,12 @@ PROGRAMS = ("api-0", "api-1", "beat", "worker")
 
 def shared_kilobytes(pid: int) -> int:
     """What was written before the fork and is still the same memory in several processes."""
-    found = re.search(
-        r"^Shared_Dirty: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE
-    )
-    assert found
-    return int(found[1])
+    return sum(part.shared_dirty for part in psutil.Process(pid).memory_maps()) // 1024
 
 
 def words(stack: Stack, name: str) -> str:
     """What ``ps`` shows of a process."""
-    return Path(f"/proc/{stack.pid(name)}/cmdline").read_text().replace("\0", " ")
+    return " ".join(psutil.Process(stack.pid(name)).cmdline())
 
 
 def test_each_program_shares_memory_and_has_a_title_of_its_own(stack: Stack) -> None:
@@ -54,7 +49,7 @@ def test_what_a_reload_starts_is_forked_too(stack: Stack) -> None:
     assert stack.supervisorctl("reload").returncode == 0
 
     def is_replaced() -> bool:
-        with suppress(Fault, StackError):  # meanwhile it shuts down, and is not there for a moment
+        with suppress(StackError):  # meanwhile it shuts down, and is not there for a moment
             return stack.pid("worker") != before
         return False
 

@@ -73,8 +73,8 @@ def test_it_ends_with_the_programs_own_code(tmp_path: Path, program: str, code: 
 
 def test_what_it_registered_for_its_end_is_done_after_its_threads(tmp_path: Path) -> None:
     program = (
-        "import atexit, threading, time\n"
+        "import atexit, threading\n"
         "atexit.register(print, 'at exit')\n"
-        "threading.Thread(target=lambda: (time.sleep(0.1), print('thread'))).start()\n"
+        "threading.Thread(target=lambda: (threading.main_thread().join(), print('thread'))).start()\n"
     )
     assert run(tmp_path, program).stdout.split("\n")[:2] == ["thread", "at exit"]
