@@ -12,11 +12,12 @@ from app.celery_app import configuration, create_celery
 from app.core.config import AppSettings
 from app.core.database import Sessions, transaction
 from app.models.job import Job
-from app.services.jobs import Doorbell, enqueue
+from app.services.jobs import Doorbell, enqueue, moves
 from app.workers.blocking import Line
 from app.workers.execution import Executor
 from app.workers.keeper import Keeper
 from tests.accounts import OWNER
+from tests.services.jobs.shapes import expired
 from tests.workers import kinds
 from tests.workers.waiting import until
 
@@ -83,6 +84,12 @@ class Child:
         task = asyncio.create_task(self.work())
         await until(lambda: self.is_waiting(job_id), "the start of the job")
         return job_id, task
+
+    async def lose(self, job_id: uuid.UUID) -> None:
+        """Take a running job back as a sweep does after its lease; its keeper can renew nothing between."""
+        async with transaction(self.sessions) as session:
+            await session.execute(expired(job_id))
+            await session.execute(moves.take_back())
 
     async def cancel(self, job_id: uuid.UUID) -> None:
         await self.do(update(Job).where(Job.id == job_id).values(cancel_requested_at=func.now()))

@@ -7,9 +7,8 @@ from sqlalchemy import func, text, update
 from app.core import context
 from app.core.database import Sessions
 from app.models.job import Job, JobState
-from app.services.jobs import logs, moves
+from app.services.jobs import logs
 from tests.accounts import OWNER
-from tests.services.jobs.shapes import expired
 from tests.workers.child import Child
 from tests.workers.conftest import Ledger
 
@@ -57,8 +56,7 @@ async def test_a_lost_refusal_is_not_tried_again(child: Child) -> None:
     await child.accept("test.refuse")
     claim = await child.executor.claim("default")
     assert claim is not None
-    await child.do(expired(claim.id))
-    await child.do(moves.take_back())
+    await child.lose(claim.id)
     await child.executor.run(claim)
     assert ((await child.row(claim.id)).error or {})["code"] == "worker_died"
 

@@ -3,16 +3,13 @@
 import asyncio
 
 from app.models.job import JobState
-from app.services.jobs import moves
-from tests.services.jobs.shapes import expired
 from tests.workers.child import Child, killed
 from tests.workers.conftest import Ledger
 
 
 async def test_a_lost_job_is_stopped_and_leaves_nothing(child: Child) -> None:
     job_id, task = await child.begin("test.wait")
-    await child.do(expired(job_id))
-    await child.do(moves.take_back())
+    await child.lose(job_id)
     await task
     assert (await child.row(job_id)).state == JobState.RETRYING
     assert not child.killed.is_set()
@@ -22,8 +19,7 @@ async def test_effects_of_a_lost_job_are_rolled_back(child: Child, ledger: Ledge
     job_id = await child.accept("test.effect", word="twice")
     first = await child.executor.claim("default")
     assert first is not None
-    await child.do(expired(job_id))
-    await child.do(moves.take_back())
+    await child.lose(job_id)
     second = await child.executor.claim("default")
     assert second is not None
     await child.executor.run(second)
@@ -34,8 +30,7 @@ async def test_effects_of_a_lost_job_are_rolled_back(child: Child, ledger: Ledge
 
 async def test_a_lost_job_that_does_not_stop_is_killed(child: Child) -> None:
     job_id, task = await child.begin("test.stubborn")
-    await child.do(expired(job_id))
-    await child.do(moves.take_back())
+    await child.lose(job_id)
     await killed(child, task)
     assert (await child.row(job_id)).state == JobState.RETRYING
 
