@@ -44,7 +44,7 @@ SECRET: Final = (
 FILES: Final = "/api/v1/media/"
 """Below it are people's own files, which come as they are and in ranges."""
 
-_PLAIN: Final = "holdfast.plain_send"
+_TAKE: Final = "holdfast.take_send"
 
 
 class Compression:
@@ -58,7 +58,7 @@ class Compression:
         self.app = app
         add_compress_type(PROBLEM_TYPE)
         self._library = CompressMiddleware(
-            self._choose,
+            _hand_over,
             minimum_size=MINIMUM_SIZE,
             zstd_level=ZSTD_LEVEL,
             brotli_quality=BROTLI_QUALITY,
@@ -70,27 +70,33 @@ class Compression:
         if scope["type"] != "http" or scope["method"] == "HEAD" or _is_excepted(scope["path"]):
             await self.app(scope, receive, send)
             return
+        chosen = send
+
+        async def send_chosen(message: Message) -> None:
+            nonlocal chosen
+            if message["type"] == "http.response.start" and _may_be(message):
+                message["headers"] = list(message["headers"])
+                chosen = await self._compressing(scope, receive, send)
+            await chosen(message)
+
+        await self.app(scope, receive, send_chosen)
+
+    async def _compressing(self, scope: Scope, receive: Receive, send: Send) -> Send:
+        """What the library sends an answer through. It is asked for those alone that it may compress."""
 
         async def send_corrected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = _corrected(message["headers"])
             await send(message)
 
-        scope[_PLAIN] = send
-        await self._library(scope, receive, send_corrected)
+        taken: list[Send] = []
+        await self._library({**scope, _TAKE: taken.append}, receive, send_corrected)
+        return taken[0]
 
-    async def _choose(self, scope: Scope, receive: Receive, compressing: Send) -> None:
-        """Answer through the library, or past it: the headers of the answer decide."""
-        chosen = scope.pop(_PLAIN)
 
-        async def send(message: Message) -> None:
-            nonlocal chosen
-            if message["type"] == "http.response.start" and _may_be(message):
-                message["headers"] = list(message["headers"])
-                chosen = compressing
-            await chosen(message)
-
-        await self.app(scope, receive, send)
+async def _hand_over(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands for the application behind the library, whose answer comes later than the library expects."""
+    scope[_TAKE](send)
 
 
 def _is_excepted(path: str) -> bool:
@@ -106,11 +112,15 @@ def _may_be(start: Message) -> bool:
             media_type = value.partition(b";")[0].strip().lower()
         elif name == b"cache-control":
             control += value.lower()
-        elif name in FORBIDDING:
+        elif name in FORBIDDING or (name == b"content-length" and _is_short(value)):
             return False
     if b"no-store" in control or b"no-transform" in control:
         return False
     return media_type in TYPES and start["status"] != 206
+
+
+def _is_short(length: bytes) -> bool:
+    return length.isdigit() and int(length) < MINIMUM_SIZE
 
 
 def _corrected(headers: Headers) -> Headers:
