@@ -100,12 +100,27 @@ async def test_the_last_answer_of_a_connection_is_written_before_it_closes() -> 
     assert wire.is_closed
 
 
-@pytest.mark.parametrize("name", [b":status", b"a b", b"a\r\nx"])
-async def test_a_head_that_is_not_valid_is_never_written(name: bytes) -> None:
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        *(((name, b"1"), "name") for name in (b"", b":status", b"a b", b"a:b", b"a\r\nx", b"\xe4")),
+        *(((b"a", value), "value") for value in (b"1\r\nb: 2", b"1\n2", b"1\r2", b"1\x002")),
+    ],
+)
+async def test_a_head_that_is_not_valid_is_never_written(header: tuple[bytes, bytes], fault: str) -> None:
     wire = Wire()
     exchange = await wire.asked()
-    await exchange.app_send(KNOWN | {"headers": [*KNOWN["headers"], (name, b"1")]})  # type: ignore[misc,arg-type]  # as above
-    with pytest.raises(Exception, match="Illegal header name"):
+    await exchange.app_send(KNOWN | {"headers": [*KNOWN["headers"], header]})  # type: ignore[misc,arg-type]  # as above
+    with pytest.raises(Exception, match=f"Illegal header {fault}"):
+        await exchange.app_send(body(b"hello"))
+    assert not wire.writes
+
+
+async def test_a_length_that_is_no_number_is_never_written() -> None:
+    wire = Wire()
+    exchange = await wire.asked()
+    await exchange.app_send(KNOWN | {"headers": [(b"content-length", b"five")]})  # type: ignore[arg-type]  # as above
+    with pytest.raises(Exception, match="bad Content-Length"):
         await exchange.app_send(body(b"hello"))
     assert not wire.writes
 

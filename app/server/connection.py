@@ -13,6 +13,7 @@ class StrictConnection(h11.Connection):
         self._max_header_size = max_header_size
         self.headers: list[tuple[bytes, bytes]] = []
         """Those of the latest request."""
+        self.asks_for_upgrade = False
 
     def next_event(self) -> Any:
         """The next event of the connection.
@@ -26,11 +27,13 @@ class StrictConnection(h11.Connection):
         return event
 
     def _check(self, request: h11.Request) -> None:
-        size, framings = len(request.target), 0
+        size, framings, upgrades = len(request.target), 0, 0
         self.headers = list(request.headers)  # once: to go through h11's own sequence is slow
         for name, value in self.headers:
             size += len(name) + len(value) + 4
             framings += name in (b"content-length", b"transfer-encoding")
+            upgrades += name == b"upgrade"
+        self.asks_for_upgrade = upgrades > 0
         if size > self._max_header_size:  # h11 itself counts only what arrives in more than one piece
             raise h11.RemoteProtocolError("headers too large", error_status_hint=431)
         if framings > 1:

@@ -1,6 +1,7 @@
 """HTTP/1.1 as Hypercorn speaks it, stricter where an ambiguous or endless request would pass."""
 
 import asyncio
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -11,7 +12,7 @@ import hypercorn.protocol
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import Request, StreamClosed
+from hypercorn.protocol.events import Request, Response, StreamClosed
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 
 from app.core.context import new_request_id
@@ -22,6 +23,9 @@ from app.server.exchange import Exchange
 
 HEADER_SECONDS: Final = 10.0
 """From the first byte of a request to the end of its headers."""
+
+_PLAIN_HEADERS: Final = re.compile(rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+\0[\t -~\x80-\xff]*\n)*")
+"""Lines of a token, NUL and visible text (RFC 9110, section 5.5): in these h11 would find no fault."""
 
 _MESSAGES: Final = {
     400: ("bad_request", "The request is not valid HTTP."),
@@ -74,7 +78,7 @@ class StrictProtocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         headers = self.connection.headers
-        if any(name == b"upgrade" for name, _ in headers):
+        if self.connection.asks_for_upgrade:
             await super()._create_stream(request)
             return
         given = (self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server)
@@ -96,9 +100,22 @@ class StrictProtocol(H11Protocol):
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Take what the request's stream sends."""
+        if isinstance(event, Response) and event.status_code >= HTTPStatus.OK:
+            await self._send_head(event)
+            return
         if isinstance(event, StreamClosed):
             await self._uncork()  # what follows may close the connection
         await super().stream_send(event)
+
+    async def _send_head(self, event: Response) -> None:
+        """Send the head of an answer, whose headers are looked at all at once: h11 does so one by one."""
+        headers = [*event.headers, *self.config.response_headers("h11")]
+        if self.keep_alive_requests >= self.config.keep_alive_max_requests:
+            headers.append((b"connection", b"close"))
+        plain = _PLAIN_HEADERS.fullmatch(b"".join([b"%b\0%b\n" % header for header in headers])) is not None
+        await self._send_h11_event(
+            h11.Response(headers=headers, status_code=event.status_code, _parsed=plain)
+        )
 
     async def _send(self, event: Event) -> None:
         if isinstance(event, Updated) and not self._is_new:
