@@ -4,8 +4,10 @@ import importlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -38,6 +40,9 @@ from app.services.media.links import Links
 from app.services.metrics import Metrics
 from app.services.workspace import Workspace
 
+UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own telemetry: nothing here sends any, and it would look for who does at each request."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +64,7 @@ def create_app(settings: AppSettings | None = None, *, drain: Drain | None = Non
         lifespan=lifespan(settings, drain, numbers),
         middleware=middleware(settings, drain, numbers.requests),
         redirect_slashes=False,
+        telemetry=UNTRACED,
     )
     install_handlers(app)
     # As they are: FastAPI makes each route of an included router anew, and searches that router twice.

@@ -4,7 +4,6 @@ import json
 import logging
 import logging.config
 import os
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -96,8 +95,10 @@ def write_line(line: str) -> None:
 
     A record, its masking and the general formatter would cost such a line ten times as much.
     """
-    with suppress(OSError):
+    try:
         os.write(1, line.encode("utf-8", "replace") + b"\n")
+    except OSError:
+        return
 
 
 class LineHandler(logging.Handler):

@@ -1,5 +1,6 @@
 """How often one may ask."""
 
+from http import HTTPStatus
 from typing import Final, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -117,7 +118,9 @@ def _policy(limit: Limit) -> tuple[tuple[bytes, bytes], ...]:
 
 def _tells_of_a_limit(message: Message) -> bool:
     """Whether a limit inside has refused: that one counts, not how the caller stands here."""
-    return any(name.lower() == b"ratelimit-limit" for name, _ in message.get("headers", ()))
+    return message["status"] == HTTPStatus.TOO_MANY_REQUESTS and any(
+        name.lower() == b"ratelimit-limit" for name, _ in message.get("headers", ())
+    )
 
 
 def _caller(scope: Scope) -> str | None:

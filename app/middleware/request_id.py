@@ -16,8 +16,7 @@ class RequestId:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = context.accept_request_id(given.decode("latin-1") if given else None)
+        request_id = context.accept_request_id(_given(scope))
         header = (b"x-request-id", request_id.encode("ascii"))
 
         async def send_with_id(message: Message) -> None:
@@ -31,3 +30,10 @@ class RequestId:
             await self.app(scope, receive, send_with_id)
         finally:
             context.request_id.reset(token)
+
+
+def _given(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return str(value, "latin-1")
+    return None

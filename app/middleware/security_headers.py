@@ -44,8 +44,8 @@ class SecurityHeaders:
             await self.app(scope, receive, send)
             return
 
-        is_private = (
-            any(name in CREDENTIALS for name, _ in scope["headers"]) or SIGNED in scope["query_string"]
+        is_private = SIGNED in scope["query_string"] or not CREDENTIALS.isdisjoint(
+            [name for name, _ in scope["headers"]]
         )
 
         async def send_with_headers(message: Message) -> None:
