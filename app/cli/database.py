@@ -18,6 +18,7 @@ from app.core.config import AppSettings, load_settings
 from app.core.database import check_pool_budget, create_engine, is_unreachable
 from app.core.logging import setup_logging
 from app.core.masking import mask_text
+from app.core.schema import EncodingError
 from app.core.schema import migrate as migrate_schema
 from app.supervision.control import StackError
 
@@ -63,7 +64,8 @@ def migrate_when_reachable(
 
     Raises:
         DatabaseAwayError: it did not answer within ``timeout`` seconds.
-        StackError: the stack that it belongs to ended, or all pools together are too large for the database.
+        StackError: the stack that it belongs to ended, all pools together are too large for the database, or
+            its encoding cannot hold every text.
         sqlalchemy.exc.DBAPIError: a script failed.
     """
     begin, last, pauses = time.monotonic(), "", backoff(0.1, 1.0)
@@ -72,6 +74,8 @@ def migrate_when_reachable(
             revision = migrate_schema(settings)
             asyncio.run(refuse_pools_that_do_not_fit(settings))
             return revision
+        except EncodingError as error:
+            raise StackError(str(error)) from None
         except OperationalError as error:
             if not is_unreachable(error):
                 raise

@@ -34,22 +34,27 @@ KEEPALIVE: Final = {
 }
 """How a server that vanished without a word is found in seconds; queries may take longer."""
 
+ENCODING: Final = "UTF8"
+"""Of every connection, and of every database that can hold what people write."""
+
 Sessions = async_sessionmaker[AsyncSession]
 
 
 def address(database: DatabaseSettings) -> URL:
     """Where pools connect to, with what the settings say of TLS over what the address says itself."""
-    return _with_tls(database.url, database)
+    return _completed(database.url, database)
 
 
 def direct_url(database: DatabaseSettings) -> URL:
     """The address for a single connection outside any pool, this process's own or a pooler's."""
-    return _with_tls(database.direct_url or database.url, database)
+    return _completed(database.direct_url or database.url, database)
 
 
-def _with_tls(url: SecretStr, database: DatabaseSettings) -> URL:
+def _completed(url: SecretStr, database: DatabaseSettings) -> URL:
     given = {"sslmode": database.ssl_mode, "sslrootcert": database.ssl_root_cert}
     query = {name: str(value) for name, value in given.items() if value is not None}
+    # Of a server of no encoding at all (SQL_ASCII) the driver would give bytes for every text.
+    query["client_encoding"] = ENCODING
     return make_url(url.get_secret_value()).update_query_dict(query)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.core.config import AppSettings
-from app.core.database import direct_url
+from app.core.database import ENCODING, direct_url
 from app.core.revisions import SCRIPTS, head_revision, older_revisions
 
 _LOCK: Final = 0x486F6C6466617374
@@ -26,24 +26,53 @@ LOCK_SECONDS: Final = 600.0
 
 _PAUSE: Final = 0.25
 
+RECODE: Final = (
+    f"only {ENCODING} holds every text. Make one by `CREATE DATABASE name ENCODING '{ENCODING}' TEMPLATE "
+    "template0`, and name it in DATABASE_URL"
+)
+"""What to do with a database of another encoding."""
+
 _log = logging.getLogger(__name__)
+
+
+class EncodingError(Exception):
+    """The database is of an encoding that cannot hold every text."""
+
+    def __init__(self, name: str, encoding: str) -> None:
+        super().__init__(f"the database {name} has the encoding {encoding}: {RECODE}")
 
 
 def migrate(settings: AppSettings, revision: str = "head") -> str:
     """Bring the schema up to a revision and give the newest; any number of processes may do so at once.
 
     Raises:
+        EncodingError: its encoding cannot hold every text.
         TimeoutError: another process migrated, or held a lock that is needed, for ten minutes.
         sqlalchemy.exc.DBAPIError: the database is away, or a script failed and was rolled back.
     """
     head = head_revision()
     with _connection(settings) as connection:
+        refuse_other_encodings(connection)
         present = current_revision(connection)
         if present not in {None, head, *older_revisions()}:
             _log.warning("schema_is_newer", extra={"revision": present, "expected": head})
         elif revision != "head" or present != head:
             _patiently(settings, connection, lambda: command.upgrade(alembic_config(connection), revision))
     return head
+
+
+def refuse_other_encodings(connection: Connection) -> None:
+    """Hold the database against the one encoding that holds every text, before there is any.
+
+    Raises:
+        EncodingError: it is of another.
+    """
+    encoding, name = connection.execute(
+        text("SELECT current_setting('server_encoding'), current_database()")
+    ).one()
+    connection.rollback()
+    if encoding != ENCODING:
+        raise EncodingError(name, encoding)
 
 
 def downgrade(settings: AppSettings, revision: str = "base") -> None:

@@ -1,5 +1,6 @@
 """When a migration is tried again, what is told of it, and when it is given up."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -17,12 +18,13 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli import database
 from app.cli.database import DatabaseAwayError, backoff, migrate_when_reachable, why
+from app.cli.doctor import servers
 from app.core.config import AppSettings
 from app.core.database import is_unreachable
 from app.core.schema import downgrade
 from app.supervision.control import StackError
 from tests.configuration import SECRET_KEY, make_settings
-from tests.servers import plain, wait_for
+from tests.servers import beside, plain, wait_for
 
 AWAY = (
     *(errors.OperationalError, errors.ConnectionFailure, errors.TooManyConnections),
@@ -87,6 +89,25 @@ def test_a_script_that_fails_is_no_database_that_is_away(behind: str, redis_url:
     with pytest.raises(OperationalError) as caught:
         migrate_when_reachable(make_settings(tmp_path, behind, redis_url), timeout=30)
     assert isinstance(caught.value.orig, errors.DiskFull)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused_and_named(
+    encoding: str, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    name = f"of_{encoding.lower()}"
+    execute(database_url, f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    try:
+        settings = make_settings(tmp_path, beside(database_url, name), redis_url)
+        with pytest.raises(
+            StackError, match=f"{name} has the encoding {encoding}: only UTF8 .*CREATE DATABASE"
+        ):
+            migrate_when_reachable(settings, timeout=30)
+        (fault,) = [found for found in asyncio.run(servers.database(settings)) if found.subject == "encoding"]
+        assert encoding in fault.said
+        assert "CREATE DATABASE" in fault.fix
+    finally:
+        execute(database_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_the_end_of_the_patience_says_why(tmp_path: Path) -> None:

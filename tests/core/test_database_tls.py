@@ -144,8 +144,11 @@ def test_t10_the_settings_win_over_the_query_of_the_address(tmp_path: Path, auth
     url = "postgresql://u@h/db?sslmode=disable&application_name=x"
     values = {"DATABASE_SSL_MODE": "verify-full", "DATABASE_SSL_ROOT_CERT": str(authority)}
     assert dict(address(settings_for(tmp_path, url, **values).database).query) == {
-        "sslmode": "verify-full", "sslrootcert": str(authority), "application_name": "x",
-    }  # fmt: skip
+        "sslmode": "verify-full",
+        "sslrootcert": str(authority),
+        "application_name": "x",
+        "client_encoding": "UTF8",
+    }
     assert address(settings_for(tmp_path, url).database).query["sslmode"] == "disable"
 
 
