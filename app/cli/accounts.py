@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.console import console, errors, print_json
+from app.core.commands import command
 from app.core.config import AppSettings, load_settings
 from app.core.database import create_engine, create_sessions, is_unavailable, transaction
 from app.exceptions.base import AppException
@@ -126,7 +127,9 @@ async def _within_transaction(settings: AppSettings, work: Callable[[AsyncSessio
 
 def _told(error: SQLAlchemyError) -> Exception:
     if is_unavailable(error):
-        return StackError("PostgreSQL does not answer: start it with `make up`, or correct DATABASE_URL")
+        return StackError(
+            f"PostgreSQL does not answer: start it with {command('up')}, or correct DATABASE_URL"
+        )
     if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED:
         return StackError("the database is not migrated: run `holdfast migrate` first")
     return error

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.cli.accounts import HOW, has_admin
 from app.cli.console import console, errors
+from app.core.commands import command
 from app.core.config import AppSettings, load_settings
 from app.core.database import check_pool_budget, create_engine, is_unreachable
 from app.core.logging import setup_logging
@@ -35,7 +36,9 @@ class DatabaseAwayError(StackError):
     """PostgreSQL did not answer in the time that it was given; ``reason`` is what was met with at last."""
 
     def __init__(self, seconds: float, reason: str) -> None:
-        super().__init__(f"PostgreSQL did not answer within {seconds:g} s ({reason}): see `make doctor`")
+        super().__init__(
+            f"PostgreSQL did not answer within {seconds:g} s ({reason}): see {command('doctor')}"
+        )
         self.reason = reason
 
 

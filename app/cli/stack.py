@@ -24,6 +24,7 @@ from app.cli.accounts import (
 )
 from app.cli.console import console, errors, print_json, readable
 from app.cli.startup import Plan, print_welcome, start_and_wait
+from app.core.commands import command
 from app.core.config import AppSettings, given_values
 from app.supervision import control
 from app.supervision.control import StackError
@@ -164,7 +165,7 @@ def restart() -> None:
             if rolled.returncode:
                 raise StackError(
                     "the rollout was stopped; the old processes go on serving. What it stopped is shown by "
-                    "`make status`; start it again with supervisorctl start api:<process>"
+                    f"{command('status')}; start it again with supervisorctl start api:<process>"
                 )
         else:
             control.restart_program(state, group)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from app.cli.accounts import print_made
 from app.cli.console import console, errors, readable
 from app.cli.database import migrate_when_reachable, show_away
+from app.core.commands import command
 from app.core.config import (
     PROJECT_ROOT,
     AppSettings,
@@ -119,7 +120,9 @@ class Plan:
             StackError: it runs already, or the port is taken.
         """
         if control.running_pid(self.state) is not None:
-            raise StackError("the stack is already up: see `make status`, or stop it with `make down`")
+            raise StackError(
+                f"the stack is already up: see {command('status')}, or stop it with {command('down')}"
+            )
         if self.serves:
             self.refuse_taken_port()
         self.state.forget_the_last_run()
@@ -136,12 +139,12 @@ class Plan:
         if running != wanted:
             raise StackError(
                 f"{', '.join(sorted(running))} of this state folder run already, without "
-                f"{', '.join(sorted(wanted - running)) or 'more'}: stop them with `make down` first"
+                f"{', '.join(sorted(wanted - running)) or 'more'}: stop them with {command('down')} first"
             )
         if self.serves and not control.is_listening(self.settings.server.host, self.settings.server.port):
             raise StackError(
                 f"the stack of this state folder runs at another port than {self.settings.server.port}: "
-                "stop it with `make down` first, or choose another STATE_DIR for a second one"
+                f"stop it with {command('down')} first, or choose another STATE_DIR for a second one"
             )
 
     def migrate_from_beside(self) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.console import console, errors, print_json
+from app.core.commands import command
 from app.core.config import AppSettings, load_settings
 from app.core.database import Sessions, create_engine, create_sessions
 from app.exceptions.base import AppException
@@ -43,7 +44,7 @@ def storage(
             found = asyncio.run(_look(load_settings(), tell if verify else None))
         except (SQLAlchemyError, OSError) as error:
             said = type(getattr(error, "orig", None) or error).__name__
-            raise StackError(f"PostgreSQL does not answer ({said}): see `make doctor`") from error
+            raise StackError(f"PostgreSQL does not answer ({said}): see {command('doctor')}") from error
         except AppException as error:
             raise StackError(error.message) from error
     if as_json:

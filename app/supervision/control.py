@@ -15,6 +15,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+from app.core.commands import command
 from app.core.heartbeat import age
 from app.supervision import stops
 from app.supervision.environment import CONFIGURATION, client_configuration, link_client_configuration
@@ -50,7 +51,7 @@ def supervisor_api(state: State) -> Iterator[Any]:
     try:
         yield proxy.supervisor
     except (TimeoutError, ConnectionError, FileNotFoundError) as error:
-        raise StackError("the stack is not running: start it with `make up`") from error
+        raise StackError(f"the stack is not running: start it with {command('up')}") from error
     except http.client.HTTPException as error:
         raise StackError(f"supervisord did not answer: {error!r}") from error
     except Fault as error:
@@ -137,7 +138,7 @@ def end(process: subprocess.Popen[bytes], *, timeout: float) -> int:
     try:
         return process.wait(timeout)
     except subprocess.TimeoutExpired as error:
-        raise StackError(f"supervisord (process {process.pid}) still runs: see `make logs`") from error
+        raise StackError(f"supervisord (process {process.pid}) still runs: see {command('logs')}") from error
 
 
 def all_running(state: State) -> bool:
@@ -173,7 +174,7 @@ def stop(state: State, *, timeout: float) -> bool:
         return False
     os.kill(pid, signal.SIGTERM)
     if not wait_until(lambda: not is_alive(pid), lambda: True, timeout=timeout):
-        raise StackError(f"supervisord (process {pid}) still runs after {timeout:g} s: see `make logs`")
+        raise StackError(f"supervisord (process {pid}) still runs after {timeout:g} s: see {command('logs')}")
     return True
 
 
@@ -209,7 +210,7 @@ def restart_program(state: State, group: str) -> None:
         timeout=CYCLE_SECONDS,
     ):
         reason = f" ({', '.join(failed)})" if failed else ""
-        raise StackError(f"{group} did not start again{reason}: see `make logs`")
+        raise StackError(f"{group} did not start again{reason}: see {command('logs')}")
 
 
 def _completed_a_cycle(state: State, name: str, since: float) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import __version__
+from app.core.commands import command as how
 from app.supervision.state import free_port
 from tests.configuration import SECRET_KEY
 from tests.servers import state_folder
@@ -105,7 +106,7 @@ def test_openapi_prints_or_writes_the_document(folder: Path) -> None:
 def test_a_stack_that_does_not_run_is_told(folder: Path, command: str) -> None:
     done = holdfast(folder, command)
     assert done.returncode == 1
-    assert "not running: start it with `make up`" in done.stderr
+    assert f"not running: start it with {how('up')}" in done.stderr
 
 
 def test_down_of_nothing_is_no_fault(folder: Path) -> None:

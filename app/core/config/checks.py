@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
+from app.core.commands import command
 from app.core.config.faults import Fault
 from app.core.config.fields import Environment, Role, is_placeholder, is_weak
 from app.core.config.groups import secret_text
@@ -29,7 +30,7 @@ def cross_faults(settings: "AppSettings") -> Iterator[Fault]:
     yield from _integrations(settings)
     yield from _celery(settings)
     if not secret_text(settings.auth.secret_key):
-        yield Fault("SECRET_KEY", "is missing", "at least 32 random characters, or `make up`")
+        yield Fault("SECRET_KEY", "is missing", f"at least 32 random characters, or {command('up')}")
     if settings.media.upload_dir and settings.media.workspace_root is None:
         yield Fault("WORKSPACE_ROOT", "is missing while UPLOAD_DIR is set", "the folder that media lives in")
     if not settings.app_env.is_lenient:

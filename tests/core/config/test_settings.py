@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.commands import command
 from app.core.config import AppSettings, ConfigurationError, Environment, load_settings
 from app.core.config.sources import known_variables, variables
 
@@ -126,7 +127,7 @@ def test_no_environment_goes_without_a_secret_and_make_up_makes_one(
 ) -> None:
     found = faults(tmp_path, APP_ENV=environment, SECRET_KEY="")
     assert "is missing" in found["SECRET_KEY"]
-    assert "`make up`" in found["SECRET_KEY"]
+    assert command("up") in found["SECRET_KEY"]
 
 
 def test_production_accepts_a_sound_configuration(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
+from app.core.commands import command
 from app.core.config.fields import Env, Group, PostgresUrl, RedisUrl
 from app.core.config.groups.units import Seconds
 
@@ -13,7 +14,8 @@ class DatabaseSettings(Group):
     """PostgreSQL and the pool of each process."""
 
     url: Annotated[PostgresUrl, Env("DATABASE_URL")] = Field(
-        description="a PostgreSQL address such as postgresql://USER:PASSWORD@HOST:5432/NAME, or `make up`"
+        description="a PostgreSQL address such as postgresql://USER:PASSWORD@HOST:5432/NAME, "
+        f"or {command('up')}"
     )
     direct_url: Annotated[PostgresUrl | None, Env("DATABASE_DIRECT_URL")] = Field(
         None, description="the server's own address, where DATABASE_URL is that of a pooler"
@@ -54,7 +56,7 @@ class RedisSettings(Group):
     """Redis: the broker's doorbell, heartbeats and limits; nothing that may not be lost."""
 
     url: Annotated[RedisUrl, Env("REDIS_URL")] = Field(
-        description="a Redis address such as redis://:PASSWORD@HOST:6379/0, or `make up`"
+        description=f"a Redis address such as redis://:PASSWORD@HOST:6379/0, or {command('up')}"
     )
     timeout: Annotated[Seconds, Env("REDIS_TIMEOUT")] = Field(
         1.0, description="seconds that one command or connection of the API may take"
