@@ -23,7 +23,8 @@ from app.cli.accounts import (
     print_made,
 )
 from app.cli.console import console, errors, print_json, readable
-from app.cli.startup import Plan, print_welcome, start_and_wait
+from app.cli.startup import Plan, start_and_wait
+from app.cli.welcome import print_welcome
 from app.core.commands import command
 from app.core.config import AppSettings, given_values
 from app.supervision import control

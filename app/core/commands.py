@@ -4,14 +4,22 @@ import sys
 from pathlib import Path
 from typing import Final
 
-_CHECKOUT: Final = Path(__file__).resolve().parents[2]
+_ENVIRONMENT: Final = Path(__file__).resolve().parents[2] / ".venv"
+
+
+def in_checkout() -> bool:
+    """Whether this is the environment that ``make`` keeps, whose programs are on nobody's PATH.
+
+    In an image and in the Nix shell there is no ``make``, and ``holdfast`` is there.
+    """
+    return Path(sys.prefix).resolve() == _ENVIRONMENT
+
+
+def spoken(name: str) -> str:
+    """How a command of ``holdfast`` is called here."""
+    return f"make {name}" if in_checkout() else f"holdfast {name}"
 
 
 def command(name: str) -> str:
-    """How a command of ``holdfast`` is called here, in backticks.
-
-    The Makefile's environment is within the checkout, and on nobody's PATH; in an image and in the Nix shell
-    there is no ``make``, and ``holdfast`` is there.
-    """
-    program = "make" if Path(sys.prefix).is_relative_to(_CHECKOUT) else "holdfast"
-    return f"`{program} {name}`"
+    """The same in backticks, for a sentence."""
+    return f"`{spoken(name)}`"
