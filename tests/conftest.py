@@ -18,9 +18,10 @@ from app.core.database import Sessions, create_engine, create_sessions
 from app.core.redis import create_redis
 from app.core.schema import migrate
 from app.main import create_app
+from app.services.health import checks, probes
 from tests.accounts import ADMIN, OTHER, bearer, seed
 from tests.configuration import make_settings
-from tests.servers import beside, plain, postgres_server, redis_server, state_folder
+from tests.servers import DEADLINE, beside, drop, plain, postgres_server, redis_server, state_folder, wait_for
 
 pytest_plugins = ["tests.samples", "tests.buckets"]
 
@@ -31,6 +32,13 @@ FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that takes its time on a busy machine is not away; who tests that says how long it may take."""
+    monkeypatch.setattr(checks, "PATIENCE", DEADLINE)
+    monkeypatch.setattr(probes, "PATIENCE", DEADLINE)
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +55,14 @@ def database_url(servers_folder: Path) -> Iterator[str]:
         return
     server = postgres_server(servers_folder)
     server.start()
-    with psycopg.connect(plain(server.address), autocommit=True) as admin:
-        for setting in FORGETFUL:
-            admin.execute(f"ALTER SYSTEM SET {setting} = off")
-        admin.execute("SELECT pg_reload_conf()")
-    yield server.address
-    server.stop()
+    try:
+        with psycopg.connect(plain(server.address), autocommit=True) as admin:
+            for setting in FORGETFUL:
+                admin.execute(f"ALTER SYSTEM SET {setting} = off")
+            admin.execute("SELECT pg_reload_conf()")
+        yield server.address
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +89,10 @@ def template_database(
         migrate(settings)
         with psycopg.connect(plain(beside(database_url, name)), autocommit=True) as connection:
             seed(connection)
+        in_it = "SELECT FROM pg_stat_activity WHERE datname = %s"
+        wait_for(lambda: admin.execute(in_it, [name]).fetchone() is None, what="a template that nobody uses")
         yield name
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture
@@ -90,7 +102,7 @@ def fresh_database(database_url: str, template_database: str) -> Iterator[str]:
     with psycopg.connect(plain(database_url), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
         yield beside(database_url, name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture

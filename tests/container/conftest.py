@@ -12,7 +12,7 @@ import redis as blocking
 import tests.stack.jobs
 from tests.configuration import SECRET_KEY
 from tests.container.harness import Container, containers, is_of_nix, unavailable
-from tests.servers import beside, plain
+from tests.servers import beside, drop, plain
 
 FIGURES: dict[str, str] = {}
 """What is printed at the end of the run: name and value with its unit."""
@@ -56,7 +56,7 @@ def empty_database(database_url: str) -> Iterator[str]:
     with psycopg.connect(plain(database_url), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
         yield beside(database_url, name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from app.core.revisions import head_revision
 from app.models import Base
 from app.services.users import SYSTEM_OWNER
 from tests.configuration import SECRET_KEY
-from tests.servers import beside, plain, wait_for
+from tests.servers import beside, drop, plain, wait_for
 
 SCRIPT = """
 import os, sys, time
@@ -59,7 +59,7 @@ def test_constraints_of_the_models_match_the_migrated_tables(
         try:
             assert definitions(empty_database) == definitions(beside(database_url, made))
         finally:
-            admin.execute(f'DROP DATABASE "{made}" WITH (FORCE)')
+            drop(admin, made)
 
 
 def definitions(address: str) -> set[str]:
