@@ -147,7 +147,7 @@ async def redis(settings: AppSettings) -> AsyncIterator[Redis]:
 async def app(settings: AppSettings) -> AsyncIterator[FastAPI]:
     """The application inside its lifespan."""
     app = create_app(settings)
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(app, startup_timeout=DEADLINE, shutdown_timeout=DEADLINE) as manager:
         app.state.asgi = manager.app
         yield app
 

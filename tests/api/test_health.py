@@ -315,6 +315,8 @@ async def test_a_silent_database_is_away_too(
     monkeypatch.setattr(checks, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
-        async with serve(make_settings(tmp_path, address, redis_url)) as http:
+        # The start looks at the database too.
+        silent_to = make_settings(tmp_path, address, redis_url, DATABASE_CONNECT_TIMEOUT="1")
+        async with serve(silent_to) as http:
             answer = await http.get("/health")
     assert answer.json()["checks"]["database"] == {"status": "unhealthy", "reason": "timeout"}
