@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.core.config import AppSettings
 from app.core.database import Sessions, create_engine, create_sessions
+from app.core.limits import Counters
 from app.core.redis import create_redis
 from app.core.schema import migrate
 from app.main import create_app
@@ -39,6 +41,13 @@ def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that takes its time on a busy machine is not away; who tests that says how long it may take."""
     monkeypatch.setattr(checks, "PATIENCE", DEADLINE)
     monkeypatch.setattr(probes, "PATIENCE", DEADLINE)
+
+
+@pytest.fixture
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits count at one moment: a window that ended in the middle of a test would have it count in two."""
+    moment = time.time()
+    monkeypatch.setattr(Counters.__init__, "__kwdefaults__", {"clock": lambda: moment})
 
 
 @pytest.fixture(scope="session")
