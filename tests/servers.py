@@ -133,7 +133,7 @@ def redis_server(folder: Path) -> Server:
 
 
 def drop(admin: psycopg.Connection, database: str) -> None:
-    """Drop a database. PostgreSQL waits five seconds for who is still in it; a busy machine may take longer."""
+    """Drop a database. PostgreSQL waits five seconds for who is in it, of which a busy machine needs more."""
 
     def is_dropped() -> bool:
         try:
