@@ -23,6 +23,16 @@ MODULES = {"naps": Path(tests.stack.jobs.__file__), "often": Path(__file__).with
 Make = Callable[..., Container]
 
 
+LONGEST = 900
+"""Seconds that one test may take: engines start, build and stop things for most of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(LONGEST))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if FIGURES:
         terminalreporter.section("figures of the container")
