@@ -5,14 +5,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import httpx
 import pytest
 
+from app.services.workspace import bucket as store
 from app.supervision.state import free_port
 from tests.servers import DEADLINE, wait_for
+from tests.serving import NOBODY
 
 Variables = dict[str, str]
 
@@ -29,18 +32,21 @@ def variables(address: str, name: str = "bucket") -> Variables:
 
 def nowhere() -> Variables:
     """Those of a bucket at which nobody listens."""
-    return variables(f"http://127.0.0.1:{free_port()}")
+    return variables(f"http://{NOBODY}")
 
 
 def names(bucket: Variables) -> list[str]:
     """What the bucket holds, and of what nothing is said by us."""
-    listed = httpx.get(f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}?list-type=2").text
+    listed = httpx.get(
+        f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}?list-type=2", timeout=DEADLINE
+    ).text
     return [part.partition("</Key>")[0] for part in listed.split("<Key>")[1:]]
 
 
 def write(bucket: Variables, name: str, data: bytes) -> None:
     """Write an object behind our back."""
-    httpx.put(f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}/{name}", content=data).raise_for_status()
+    address = f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}/{name}"
+    httpx.put(address, content=data, timeout=DEADLINE).raise_for_status()
 
 
 @pytest.fixture(scope="session")
@@ -64,15 +70,25 @@ def s3_address() -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(DEADLINE)
+        try:
+            process.wait(DEADLINE)
+        finally:
+            process.kill()
 
 
 @pytest.fixture
 def bucket(s3_address: str) -> Variables:
     """A new, empty bucket."""
     given = variables(s3_address, f"bucket-{secrets.token_hex(6)}")
-    httpx.put(f"{s3_address}/{given['S3_BUCKET']}").raise_for_status()
+    httpx.put(f"{s3_address}/{given['S3_BUCKET']}", timeout=DEADLINE).raise_for_status()
     return given
+
+
+@pytest.fixture(autouse=True)
+def patient_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes its time on a busy machine is not away."""
+    for wait in ("_BRISK", "_HASTY"):
+        monkeypatch.setattr(store, wait, timedelta(seconds=DEADLINE))
 
 
 Answering = Callable[[int, str], Variables]

@@ -23,6 +23,16 @@ PATIENT = {
 }
 """Tests hash many passwords, send many requests from one address, and run on busy machines."""
 
+UNHURRIED = {
+    "DATABASE_CONNECT_TIMEOUT": "60",
+    "DATABASE_IDLE_IN_TRANSACTION_TIMEOUT": "120",
+    "DATABASE_POOL_TIMEOUT": "60",
+    "DATABASE_STATEMENT_TIMEOUT": "60",
+    "REDIS_TIMEOUT": "60",
+    "REFRESH_GRACE": "60",
+}
+"""What ends a wait in operation must not end a test: a busy machine may stand still between any two steps."""
+
 
 def make_settings(folder: Path, database_url: str, redis_url: str, **values: str) -> AppSettings:
     """Settings of a test: its own folders and addresses, then what it asks for."""
@@ -35,4 +45,4 @@ def make_settings(folder: Path, database_url: str, redis_url: str, **values: str
         "DATABASE_POOL_SIZE": "5",
         "WORKSPACE_MINIMUM_FREE": "0",
     }
-    return load_settings(environment | PATIENT | values, directory=NOWHERE)
+    return load_settings(environment | PATIENT | UNHURRIED | values, directory=NOWHERE)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.core.config import AppSettings
 from app.core.database import Sessions, create_engine, create_sessions
+from app.core.limits import Counters
 from app.core.redis import create_redis
 from app.core.schema import migrate
 from app.main import create_app
+from app.services.health import checks, probes
 from tests.accounts import ADMIN, OTHER, bearer, seed
 from tests.configuration import make_settings
-from tests.servers import beside, plain, postgres_server, redis_server, state_folder
+from tests.servers import DEADLINE, beside, drop, plain, postgres_server, redis_server, state_folder, wait_for
 
 pytest_plugins = ["tests.samples", "tests.buckets"]
 
@@ -31,6 +34,20 @@ FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that takes its time on a busy machine is not away; who tests that says how long it may take."""
+    monkeypatch.setattr(checks, "PATIENCE", DEADLINE)
+    monkeypatch.setattr(probes, "PATIENCE", DEADLINE)
+
+
+@pytest.fixture
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits count at one moment: a window that ended in the middle of a test would have it count in two."""
+    moment = time.time()
+    monkeypatch.setattr(Counters.__init__, "__kwdefaults__", {"clock": lambda: moment})
 
 
 @pytest.fixture(scope="session")
@@ -47,12 +64,14 @@ def database_url(servers_folder: Path) -> Iterator[str]:
         return
     server = postgres_server(servers_folder)
     server.start()
-    with psycopg.connect(plain(server.address), autocommit=True) as admin:
-        for setting in FORGETFUL:
-            admin.execute(f"ALTER SYSTEM SET {setting} = off")
-        admin.execute("SELECT pg_reload_conf()")
-    yield server.address
-    server.stop()
+    try:
+        with psycopg.connect(plain(server.address), autocommit=True) as admin:
+            for setting in FORGETFUL:
+                admin.execute(f"ALTER SYSTEM SET {setting} = off")
+            admin.execute("SELECT pg_reload_conf()")
+        yield server.address
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +98,10 @@ def template_database(
         migrate(settings)
         with psycopg.connect(plain(beside(database_url, name)), autocommit=True) as connection:
             seed(connection)
+        in_it = "SELECT FROM pg_stat_activity WHERE datname = %s"
+        wait_for(lambda: admin.execute(in_it, [name]).fetchone() is None, what="a template that nobody uses")
         yield name
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture
@@ -90,7 +111,7 @@ def fresh_database(database_url: str, template_database: str) -> Iterator[str]:
     with psycopg.connect(plain(database_url), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
         yield beside(database_url, name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture
@@ -135,7 +156,7 @@ async def redis(settings: AppSettings) -> AsyncIterator[Redis]:
 async def app(settings: AppSettings) -> AsyncIterator[FastAPI]:
     """The application inside its lifespan."""
     app = create_app(settings)
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(app, startup_timeout=DEADLINE, shutdown_timeout=DEADLINE) as manager:
         app.state.asgi = manager.app
         yield app
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import redis
+from psycopg import sql
 from sqlalchemy import make_url
 
 from app.core.config.sources import GENERATED
@@ -97,8 +98,10 @@ class Server:
         """Stop it in order: fast shutdown for PostgreSQL (SIGINT), SIGTERM for Redis."""
         if self.process is not None:
             self.process.send_signal(2 if self._module == "postgres" else 15)
-            self.process.wait(DEADLINE)
-            self.process = None
+            try:
+                self.process.wait(DEADLINE)
+            finally:
+                self.kill()
 
 
 def postgres_server(folder: Path) -> Server:
@@ -123,10 +126,23 @@ def redis_server(folder: Path) -> Server:
         try:
             with closing(redis.Redis.from_url(address, socket_timeout=2)) as client:
                 return bool(client.ping())
-        except redis.ConnectionError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return False
 
     return Server(folder, "redis", "REDIS_URL", address, ready)
+
+
+def drop(admin: psycopg.Connection, database: str) -> None:
+    """Drop a database. PostgreSQL waits five seconds for who is in it, of which a busy machine needs more."""
+
+    def is_dropped() -> bool:
+        try:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
+
+    wait_for(is_dropped, what=f"the end of {database}")
 
 
 def plain(address: str) -> str:

@@ -26,6 +26,8 @@ from tests.accounts import OTHER, OWNER, bearer, session_of
 from tests.serving import serve
 
 ASKING = "/api/v1/sessions"
+LATER = int(time.time()) + 10 * 365 * 86400
+"""Of a run, however long it takes: the corpus is made when tests are collected."""
 
 Forge = Callable[["Forger"], str]
 
@@ -159,8 +161,8 @@ CORPUS: dict[str, Forge] = {
     "list of aud": with_claims(aud=["holdfast-api"]),
     "wrong iss": with_claims(iss="another"),
     "expired": with_claims(exp=int(time.time()) - 1),
-    "not yet valid": with_claims(nbf=int(time.time()) + 3600),
-    "issued in the future": with_claims(iat=int(time.time()) + 3600),
+    "not yet valid": with_claims(nbf=LATER),
+    "issued in the future": with_claims(iat=LATER),
     "exp that is text": with_claims(exp="never"),
     "exp that is a long past": with_claims(exp=-(10**400)),
     "sub that is no id": with_claims(sub="owner"),

@@ -25,7 +25,7 @@ OLDEST = (2, 24)
 def lacks_compose() -> str:
     """Why no compose file can be read here; empty where one can."""
     try:
-        version = docker("compose", "version", "--short", timeout=20)
+        version = docker("compose", "version", "--short", timeout=60)
     except (OSError, AssertionError, subprocess.TimeoutExpired):
         version = "0"
     if tuple(map(int, version.lstrip("v").split(".")[:2])) >= OLDEST:
@@ -37,7 +37,7 @@ def lacks(*images: str) -> str:
     """Why nothing can be brought up here: compose or one of the images is not at hand."""
     for image in images:
         try:
-            docker("image", "inspect", image, timeout=20)
+            docker("image", "inspect", image, timeout=60)
         except AssertionError:
             return f"there is no image {image}: pull or build it, or name another one by its variable"
     return lacks_compose()
@@ -86,7 +86,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=170,
+            timeout=600,
         )
 
     def get(self, path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import redis as blocking
 import tests.stack.jobs
 from tests.configuration import SECRET_KEY
 from tests.container.harness import Container, containers, is_of_nix, unavailable
-from tests.servers import beside, plain
+from tests.servers import beside, drop, plain
 
 FIGURES: dict[str, str] = {}
 """What is printed at the end of the run: name and value with its unit."""
@@ -21,6 +21,16 @@ MODULES = {"naps": Path(tests.stack.jobs.__file__), "often": Path(__file__).with
 """Kinds of jobs that containers of tests know beside their own."""
 
 Make = Callable[..., Container]
+
+
+LONGEST = 900
+"""Seconds that one test may take: engines start, build and stop things for most of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -56,7 +66,7 @@ def empty_database(database_url: str) -> Iterator[str]:
     with psycopg.connect(plain(database_url), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
         yield beside(database_url, name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture

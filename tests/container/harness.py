@@ -30,7 +30,7 @@ CONFINED = (
 )
 """Nothing but the volumes can be written, nothing is privileged, and the account is in no list."""
 
-START_SECONDS = 90.0
+START_SECONDS = 240.0
 
 
 def client() -> str:
@@ -38,7 +38,7 @@ def client() -> str:
     return os.environ.get("DOCKER") or shutil.which("docker") or "docker"
 
 
-def docker(*arguments: str, timeout: float = 120) -> str:
+def docker(*arguments: str, timeout: float = 300) -> str:
     """Run the engine's command and give what it says.
 
     Raises:
@@ -54,11 +54,11 @@ def docker(*arguments: str, timeout: float = 120) -> str:
 def unavailable() -> str:
     """Why there is nothing to try here; empty where there is."""
     try:
-        docker("version", timeout=20)
+        docker("version", timeout=60)
     except (OSError, AssertionError, subprocess.TimeoutExpired):
         return "no container engine answers: start dockerd, or name a client with DOCKER"
     try:
-        docker("image", "inspect", IMAGE, timeout=20)
+        docker("image", "inspect", IMAGE, timeout=60)
     except AssertionError:
         return f"there is no image {IMAGE}: build it with scripts/build-backend.sh, or set HOLDFAST_IMAGE"
     return ""
@@ -139,7 +139,7 @@ class Container:
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it."""
         return subprocess.run(
-            [client(), "exec", self.name, *command], capture_output=True, text=True, check=False, timeout=120
+            [client(), "exec", self.name, *command], capture_output=True, text=True, check=False, timeout=300
         )
 
     def output(self) -> str:
@@ -196,7 +196,7 @@ class Container:
         """The end of a machine: every process is gone at once."""
         docker("kill", "--signal", "KILL", self.name)
 
-    def wait_end(self, timeout: float = 60) -> int:
+    def wait_end(self, timeout: float = 120) -> int:
         """Wait until it has ended; gives the exit code."""
         wait_for(lambda: not self.state()["Running"], timeout=timeout, what=f"the end of {self.name}")
         return int(self.state()["ExitCode"])
@@ -219,7 +219,7 @@ class Container:
         found: dict[str, Any] = answer.json()
         return found
 
-    def wait_job(self, job_id: str, *states: str, timeout: float = 60) -> dict[str, Any]:
+    def wait_job(self, job_id: str, *states: str, timeout: float = 120) -> dict[str, Any]:
         """The job, once it is in one of these states."""
         wait_for(lambda: self.job(job_id)["state"] in states, timeout=timeout, what=f"{job_id} {states}")
         return self.job(job_id)

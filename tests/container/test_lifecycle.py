@@ -13,7 +13,7 @@ from tests.accounts import OWNER
 from tests.container.conftest import Make
 from tests.container.harness import Container
 from tests.samples import Samples
-from tests.servers import plain, wait_for
+from tests.servers import DEADLINE, plain, wait_for
 from tests.stack.jobs import Nap
 from tests.stack.uploads import SlowUpload
 
@@ -42,20 +42,20 @@ async def test_a13_a_stop_finishes_the_request_and_the_job_goes_on_elsewhere(
     container.wait_ready()
     container.let_in()
     async with sessions.begin() as session:
-        job = await enqueue(session, "test.nap", Nap(seconds=60), owner_id=OWNER)
+        job = await enqueue(session, "test.nap", Nap(seconds=600), owner_id=OWNER)
         job_id = str(job.id)
     container.wait_job(job_id, "running")
     upload = SlowUpload(container.port, container.http.headers["Authorization"], video.read_bytes())
     upload.start()
-    assert upload.begun.wait(10)
+    assert upload.begun.wait(DEADLINE)
 
     code, seconds = container.stop()
 
     upload.join()
     figures["docker stop with a request of 5 s in flight"] = f"{seconds:.1f} s"
     assert upload.answer.startswith(b"HTTP/1.1 201"), upload.answer[:300]
+    # Killed at the end of its grace period it would have ended with 137.
     assert (code, container.state()["OOMKilled"]) == (0, False), container.output()
-    assert seconds < 40, "it was killed at the end of its grace period"
     assert state_of(container, job_id) in {"queued", "retrying"}, "the job was given back"
     assert container.messages()[-1] == "supervision ends"
     accepted = json.loads(upload.answer.split(b"\r\n\r\n", 1)[1])["job_id"]

@@ -16,8 +16,8 @@ from app.core.database import (
     pool_budget,
     transaction,
 )
-from app.supervision.state import free_port
 from tests.configuration import make_settings
+from tests.serving import NOBODY
 
 
 async def scalar(engine: AsyncEngine, statement: str) -> object:
@@ -25,9 +25,12 @@ async def scalar(engine: AsyncEngine, statement: str) -> object:
         return (await connection.execute(text(statement))).scalar_one()
 
 
-async def test_statements_end_in_bounded_time(engine: AsyncEngine) -> None:
+async def test_statements_end_in_bounded_time(settings: AppSettings) -> None:
+    bounds = {"statement_timeout": 15.0, "idle_in_transaction_timeout": 30.0}
+    engine = create_engine(settings.database.model_copy(update=bounds))
     assert await scalar(engine, "SHOW statement_timeout") == "15s"
     assert await scalar(engine, "SHOW idle_in_transaction_session_timeout") == "30s"
+    await engine.dispose()
 
 
 async def test_p3_the_pool_has_twenty_connections_and_no_overflow(
@@ -80,9 +83,7 @@ async def test_pools_that_do_not_fit_the_server_are_told(engine: AsyncEngine, se
 async def test_a_server_that_is_away_is_told_from_a_wrong_statement(
     settings: AppSettings, engine: AsyncEngine
 ) -> None:
-    away = make_settings(
-        settings.state_dir, f"postgresql://u:p@127.0.0.1:{free_port()}/x", "redis://localhost"
-    )
+    away = make_settings(settings.state_dir, f"postgresql://u:p@{NOBODY}/x", "redis://localhost")
     gone = create_engine(away.database)
     with pytest.raises(OperationalError) as caught:
         await ping(gone)

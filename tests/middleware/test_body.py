@@ -117,7 +117,7 @@ class Clock:
 
 async def test_a_dripping_body_is_refused_after_its_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "monotonic", Clock())
-    layer = BodyDeadline(Reader(), idle=10, minimum_rate=100, allowance=3)
+    layer = BodyDeadline(Reader(), idle=60, minimum_rate=100, allowance=3)
     exchange = Exchange(chunks(*[b"x"] * 20))
     with pytest.raises(RequestTimeoutException, match="too slowly"):
         await exchange.run(layer, http_scope(("Content-Length", "20")))
@@ -127,7 +127,7 @@ async def test_a_dripping_body_is_refused_after_its_allowance(monkeypatch: pytes
 async def test_a_body_at_the_minimum_rate_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "monotonic", Clock())
     reader = Reader()
-    layer = BodyDeadline(reader, idle=10, minimum_rate=100, allowance=3)
+    layer = BodyDeadline(reader, idle=60, minimum_rate=100, allowance=3)
     await Exchange(chunks(*[b"x" * 100] * 20)).run(layer, http_scope(("Content-Length", "2000")))
     assert reader.size == 2000
 

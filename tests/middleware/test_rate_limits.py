@@ -25,7 +25,7 @@ KEY = "hfk_" + "k" * 43
 LIMIT = 6
 ACCOUNT_LIMIT = 9
 
-pytestmark = pytest.mark.usefixtures("redis")
+pytestmark = pytest.mark.usefixtures("redis", "one_window")
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 

@@ -7,12 +7,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.middleware.unread_body import UnreadBody
 from tests.middleware.asgi import Exchange, Reader, answer, chunks, http_scope, refuser
+from tests.servers import DEADLINE
 
 LARGE = ("Content-Length", "1000000")
 
 
-def layer(app, linger: float = 10.0) -> UnreadBody:  # type: ignore[no-untyped-def]  # any ASGI application
-    return UnreadBody(app, glance=0.01, linger=linger)
+def layer(app, linger: float = DEADLINE) -> UnreadBody:  # type: ignore[no-untyped-def]  # any ASGI application
+    return UnreadBody(app, glance=DEADLINE, linger=linger)
 
 
 async def test_a_read_body_keeps_the_connection() -> None:
@@ -67,7 +68,7 @@ async def test_a_sender_that_never_ends_is_cut_off() -> None:
         if message["type"] == "http.response.body" and not message.get("more_body"):
             ended.set()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         await asyncio.gather(layer(refuser, linger=0.05)(http_scope(LARGE), queue.get, send), sender())
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
@@ -83,8 +84,8 @@ async def test_a_sender_that_is_always_faster_is_cut_off() -> None:
 
 async def test_a_client_that_went_away_is_not_waited_for() -> None:
     exchange = Exchange([{"type": "http.disconnect"}])
-    async with asyncio.timeout(5):
-        await exchange.run(layer(refuser, linger=60), http_scope(LARGE))
+    async with asyncio.timeout(DEADLINE):
+        await exchange.run(layer(refuser, linger=10 * DEADLINE), http_scope(LARGE))
     assert exchange.body == b"no"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.config import AppSettings
 from tests.configuration import make_settings
-from tests.servers import beside, plain
+from tests.servers import beside, drop, plain
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def empty_database(database_url: str) -> Iterator[str]:
     with psycopg.connect(plain(database_url), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')
         yield beside(database_url, name)
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop(admin, name)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from app.core.config import AppSettings
 from app.core.revisions import head_revision
 from app.models import Base
 from app.services.users import SYSTEM_OWNER
-from tests.configuration import SECRET_KEY
-from tests.servers import beside, plain, wait_for
+from tests.configuration import SECRET_KEY, UNHURRIED
+from tests.servers import beside, drop, plain, wait_for
 
 SCRIPT = """
 import os, sys, time
@@ -59,7 +59,7 @@ def test_constraints_of_the_models_match_the_migrated_tables(
         try:
             assert definitions(empty_database) == definitions(beside(database_url, made))
         finally:
-            admin.execute(f'DROP DATABASE "{made}" WITH (FORCE)')
+            drop(admin, made)
 
 
 def definitions(address: str) -> set[str]:
@@ -109,7 +109,7 @@ def test_five_processes_migrate_at_once(
         "SECRET_KEY": SECRET_KEY,
         "STATE_DIR": str(tmp_path),
         "PATH": "/usr/bin:/bin",
-    }
+    } | UNHURRIED  # fmt: skip
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT],
@@ -146,7 +146,7 @@ def test_a_migration_waits_for_a_lock_that_a_query_holds(
             "SECRET_KEY": SECRET_KEY,
             "STATE_DIR": str(tmp_path),
             "PATH": "/usr/bin:/bin",
-        }
+        } | UNHURRIED  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT],
             env=environment,
@@ -156,7 +156,7 @@ def test_a_migration_waits_for_a_lock_that_a_query_holds(
         )
         wait_for(lambda: _waits(observer), what="the migration at the lock")
         holder.rollback()
-        assert process.communicate(timeout=60)[0].split()[-1] == head_revision()
+        assert process.communicate(timeout=120)[0].split()[-1] == head_revision()
 
 
 def _waits(observer: psycopg.Connection[tuple[object, ...]]) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Final, Self
 
@@ -74,7 +75,7 @@ class Health:
         self, settings: AppSettings, engine: AsyncEngine, redis: Redis, workspace: Workspace, drain: Drain
     ) -> None:
         self._served = engine
-        hasty = {"connect_timeout": 1, "pool_timeout": PATIENCE, "statement_timeout": PATIENCE}
+        hasty = {"connect_timeout": ceil(PATIENCE), "pool_timeout": PATIENCE, "statement_timeout": PATIENCE}
         self._engine = create_engine(
             settings.database.model_copy(update=hasty | {"max_overflow": 0}),
             pool_size=1,

@@ -42,6 +42,7 @@ BAD_FOR: Final = 2.0
 
 _PATIENT: Final = timedelta(seconds=60)
 _BRISK: Final = timedelta(seconds=5)
+_HASTY: Final = timedelta(seconds=2)
 
 
 class BucketStore:
@@ -51,7 +52,7 @@ class BucketStore:
         self._prefix = settings.s3_prefix
         self._bulk = _client(settings, timeout=_PATIENT, retries=3)
         self._quick = _client(settings, timeout=_BRISK, retries=1)
-        self._probe = _client(settings, timeout=timedelta(seconds=2), retries=0)
+        self._probe = _client(settings, timeout=_HASTY, retries=0)
         self._looking = threading.Lock()
         self._verdict = (State.UNREACHABLE, 0.0)
 
@@ -187,6 +188,6 @@ def _client(settings: StorageSettings, *, timeout: timedelta, retries: int) -> S
         region=settings.s3_region,
         access_key_id=settings.s3_access_key,
         secret_access_key=secret_text(settings.s3_secret_key),
-        client_options={"allow_http": True, "timeout": timeout, "connect_timeout": timedelta(seconds=2)},
+        client_options={"allow_http": True, "timeout": timeout, "connect_timeout": _HASTY},
         retry_config={"max_retries": retries, "retry_timeout": timeout},
     )

@@ -147,12 +147,14 @@ async def test_v2_text_is_compressed(http: httpx.AsyncClient) -> None:
     assert "Content-Encoding" not in font.headers
 
 
+@pytest.mark.usefixtures("one_window")
 async def test_v2_assets_do_not_use_up_a_limit(served: Serve) -> None:
     async with served(RATE_LIMIT_DEFAULT="1/day") as http:
         assert [(await http.get(SCRIPT)).status_code for _ in range(3)] == [200, 200, 200]
         assert [(await http.get("/", headers=PAGE)).status_code for _ in range(2)] == [200, 429]
 
 
+@pytest.mark.usefixtures("one_window")
 async def test_v2_off_unless_it_is_switched_on(served: Serve) -> None:
     async with served(ENABLE_STATIC_FILES="false", RATE_LIMIT_DEFAULT="1/day") as http:
         assert (await http.get(SCRIPT)).status_code == 404

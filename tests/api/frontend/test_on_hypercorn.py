@@ -10,6 +10,7 @@ from hypercorn.config import Config
 
 from app.main import create_app
 from tests.api.frontend.conftest import Make
+from tests.servers import DEADLINE
 
 ESCAPES = (
     "/../secret", "/..%2fsecret", "/%2e%2e/secret", "/%2e%2e%2fsecret", "/assets/..%2f..%2fsecret",
@@ -26,7 +27,7 @@ async def socket(make: Make, tmp_path: Path) -> AsyncIterator[str]:
     server = asyncio.create_task(
         hypercorn.asyncio.serve(create_app(make()), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]  # its ASGI types differ in name
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         while not (tmp_path / "s").exists():
             await asyncio.sleep(0.02)
     yield f"{tmp_path}/s"
@@ -39,7 +40,7 @@ async def test_v2_no_spelling_reaches_what_is_outside_or_hidden(socket: str) -> 
         reader, writer = await asyncio.open_unix_connection(socket)
         request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\nConnection: close\r\n\r\n"
         writer.write(request.encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE):
             answer = await reader.read()
         writer.close()
         assert answer.split()[1] in {b"400", b"404"}, path

@@ -14,8 +14,8 @@ import pytest
 from app.core.config import AppSettings
 from app.supervision.state import free_port
 from tests.accounts import ADMIN, OWNER
-from tests.configuration import PATIENT
-from tests.servers import wait_for
+from tests.configuration import PATIENT, UNHURRIED
+from tests.servers import DEADLINE, wait_for
 from tests.workers.processes import ROOT, environment
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -25,7 +25,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 def variables(settings: AppSettings) -> dict[str, str]:
     given = environment(settings, PORT=str(free_port()), METRICS_TOKEN="scrape-me", LOG_LEVEL="WARNING")
     # Jobs wait for ever here, and a stream of their events would last as long as it may.
-    return PATIENT | given | {"JOB_EVENTS_SECONDS": "0.2"}
+    return PATIENT | UNHURRIED | given | {"JOB_EVENTS_SECONDS": "0.2"}
 
 
 @pytest.fixture
@@ -41,7 +41,10 @@ def server(variables: dict[str, str], tmp_path: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(DEADLINE)
+        finally:
+            process.kill()
 
 
 def _is_ready(address: str) -> bool:

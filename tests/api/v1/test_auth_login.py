@@ -164,7 +164,7 @@ async def test_a_lone_surrogate_is_no_address_and_no_password(anonymous: httpx.A
         assert answer.status_code == 422
 
 
-@pytest.mark.usefixtures("redis")
+@pytest.mark.usefixtures("redis", "one_window")
 async def test_too_many_bad_logins_are_slowed_down(
     settings: AppSettings, sessions: Sessions, fresh_database: str, redis_url: str
 ) -> None:

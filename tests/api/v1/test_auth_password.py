@@ -101,7 +101,7 @@ async def test_a_change_is_written_down_without_the_passwords(
     assert (event.user_id, event.details) == (OWNER, {"sessions_ended": 1, "keys_revoked": 0})
 
 
-@pytest.mark.usefixtures("redis")
+@pytest.mark.usefixtures("redis", "one_window")
 async def test_a_stolen_session_cannot_guess_the_password(
     settings: AppSettings, fresh_database: str, redis_url: str
 ) -> None:

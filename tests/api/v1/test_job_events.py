@@ -24,6 +24,7 @@ from app.services.auth.tokens import Tokens
 from app.services.jobs import enqueue, moves
 from tests.accounts import OTHER, OWNER, bearer, session_of
 from tests.configuration import make_settings
+from tests.servers import DEADLINE
 from tests.streaming import streamed
 from tests.workers.kinds import Args
 
@@ -35,7 +36,7 @@ async def serving(settings: AppSettings, **values: str) -> AsyncIterator[ASGIApp
     """The application with other settings."""
     database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
     app = create_app(make_settings(settings.state_dir, database, redis, **values))
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(app, startup_timeout=DEADLINE, shutdown_timeout=DEADLINE) as manager:
         yield manager.app
 
 

@@ -19,7 +19,7 @@ from tests.serving import NOBODY, serve
 LIMIT = 4
 HOME = "192.0.2.77"
 
-pytestmark = pytest.mark.usefixtures("redis", "password")
+pytestmark = pytest.mark.usefixtures("redis", "one_window", "password")
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 

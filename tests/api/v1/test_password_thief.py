@@ -85,7 +85,7 @@ async def test_the_mail_says_that_the_keys_ended(
     assert "API keys do not hold" in letter.text
 
 
-@pytest.mark.usefixtures("redis")
+@pytest.mark.usefixtures("redis", "one_window")
 async def test_the_owner_of_an_attacked_account_sets_a_password_at_a_new_place_and_logs_in(
     settings: AppSettings, sessions: Sessions
 ) -> None:

@@ -213,7 +213,10 @@ async def test_an_upload_that_commits_at_the_last_moment_leaves_no_object(
         async def commit_when_awaited() -> None:
             async def is_awaited() -> bool:
                 async with sessions() as session:
-                    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                    waiting = text(
+                        "SELECT count(*) FROM pg_stat_activity "
+                        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                    )
                     return bool(await session.scalar(waiting))
 
             await until(is_awaited, "the erasure waits")

@@ -9,6 +9,7 @@ from argon2 import extract_parameters
 from app.core.config.groups import AuthSettings
 from app.exceptions.base import ServiceUnavailableException
 from app.services.auth.passwords import AT_ONCE, MOST_WAITING, Passwords
+from tests.servers import DEADLINE
 
 AUTH = AuthSettings(password_memory=1024, password_passes=1)
 
@@ -50,11 +51,11 @@ async def test_whoever_comes_to_a_long_queue_is_told_to_come_back(monkeypatch: p
     passwords, go_on = Passwords(AUTH), threading.Event()
 
     def verify(_password: str, _stored: str) -> tuple[bool, None]:
-        return go_on.wait(30), None
+        return go_on.wait(DEADLINE), None
 
     monkeypatch.setattr(passwords._hash, "verify_and_update", verify)
     try:
-        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
             queue = [
                 group.create_task(passwords.verify("one", "some")) for _ in range(AT_ONCE + MOST_WAITING)
             ]

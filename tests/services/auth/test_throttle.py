@@ -19,7 +19,7 @@ EMAIL = EMAILS[OWNER]
 HOME = "2001:db8:1:2::7"
 ACCOUNT = LIMIT * ACCOUNT_TIMES
 
-pytestmark = pytest.mark.usefixtures("redis")
+pytestmark = pytest.mark.usefixtures("redis", "one_window")
 
 Make = Callable[..., Throttle]
 

@@ -14,7 +14,7 @@ from tests.services.auth.test_throttle import EMAIL, Make, guess, guess_from_eve
 
 NEW_PLACE = "203.0.113.1"
 
-pytestmark = pytest.mark.usefixtures("redis")
+pytestmark = pytest.mark.usefixtures("redis", "one_window")
 
 
 async def at(throttle: Throttle, moment: float) -> None:

@@ -11,6 +11,7 @@ from app.services.health import checks
 from app.services.health.checks import ask
 from app.services.health.workspace import WorkspaceQuestion
 from app.services.workspace import State, Workspace, WorkspaceStatus
+from tests.servers import DEADLINE
 
 
 class Stuck(Workspace):
@@ -19,11 +20,13 @@ class Stuck(Workspace):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.looks = 0
+        self.is_looking = threading.Event()
         self.may_answer = threading.Event()
 
     def check(self) -> WorkspaceStatus:
         self.looks += 1
-        self.may_answer.wait(30)
+        self.is_looking.set()
+        self.may_answer.wait(DEADLINE)
         return WorkspaceStatus(State.WRITABLE, 1)
 
 
@@ -35,10 +38,11 @@ async def test_a_disk_that_does_not_answer_costs_one_thread(
     question = WorkspaceQuestion(stuck)
     for _ in range(3):
         assert (await ask(question)).reason == "timeout"
-    assert stuck.looks == 1
+    await asyncio.to_thread(stuck.is_looking.wait, DEADLINE)
     stuck.may_answer.set()
-    monkeypatch.setattr(checks, "PATIENCE", 10)
+    monkeypatch.setattr(checks, "PATIENCE", DEADLINE)
     assert (await ask(question)).status is HealthStatus.HEALTHY
+    assert stuck.looks == 1
 
 
 async def test_an_error_of_the_system_is_an_answer() -> None:

@@ -32,7 +32,7 @@ def accept(sessions: Sessions) -> Accept:
 def take(sessions: Sessions) -> Take:
     """Claim the next job as a worker does; its row, or None."""
 
-    async def take(queue: str = "default", *, lease: float = 60.0, worker: str = "me") -> Any:
+    async def take(queue: str = "default", *, lease: float = 3600.0, worker: str = "me") -> Any:
         async with transaction(sessions) as session:
             claim = moves.claim(queue, worker=worker, lease=lease, allowances=ALLOWANCES)
             return (await session.execute(claim)).one_or_none()

@@ -2,8 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, insert, select, text, update
@@ -19,6 +21,7 @@ from app.services.jobs import history, moves
 from app.services.jobs.feed import Feed, Follower
 from tests.accounts import OWNER
 from tests.configuration import make_settings
+from tests.servers import DEADLINE
 from tests.services.jobs.shapes import Accept, Do, Take
 from tests.serving import Cable
 from tests.workers.waiting import until
@@ -66,7 +69,7 @@ async def given(follower: Follower, count: int) -> list[int]:
     """The ids of the next events, as many as asked for at least."""
     found: list[int] = []
     while len(found) < count:
-        events = await asyncio.wait_for(follower.next(NEVER), 30)
+        events = await asyncio.wait_for(follower.next(NEVER), DEADLINE)
         found += [event.id for event in events]
     return found
 
@@ -184,14 +187,28 @@ async def test_an_event_that_nobody_told_of_is_found_by_the_next_look(
 
 
 @pytest.fixture
-def settling(monkeypatch: pytest.MonkeyPatch, unsettled: None) -> None:
-    """A second look at a new watch."""
-    monkeypatch.setattr(module, "SETTLE", 0.2)
+async def second_looks(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """The looks that are to follow when a new watch has settled; the test says when it has."""
+    loop, looks = asyncio.get_running_loop(), list[Callable[[], object]]()
+    call_later = loop.call_later
+
+    def noted(delay: float, callback: Callable[..., object], *given: Any, **options: Any) -> Any:
+        if delay == NEVER:
+            looks.append(partial(callback, *given))
+        return call_later(delay, callback, *given, **options)
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    return looks
 
 
-@pytest.mark.usefixtures("settling")
 async def test_an_event_written_just_before_the_watch_is_found_soon(
-    feed: Feed, accept: Accept, sessions: Sessions, do: Do, job_id: uuid.UUID
+    *,
+    feed: Feed,
+    accept: Accept,
+    sessions: Sessions,
+    do: Do,
+    job_id: uuid.UUID,
+    second_looks: list[Callable[[], object]],
 ) -> None:
     """Its transaction could not see yet that somebody waits, and commits after that one has looked."""
     async with following(feed, await accept()) as other, sessions() as session:
@@ -202,6 +219,8 @@ async def test_an_event_written_just_before_the_watch_is_found_soon(
         async with following(feed, job_id) as follower:
             await given(follower, 2)
             await session.commit()
+            for look in second_looks:
+                look()
             assert await given(follower, 1) == (await ids(do, job_id))[2:]
 
 
@@ -283,7 +302,7 @@ async def test_a_database_that_is_away_ends_nothing(
         await given(quick, 5)
         await cable.cut()
         # More than is kept: it has to be read from the table.
-        assert await asyncio.wait_for(slow.next(NEVER), 30) == []
+        assert await asyncio.wait_for(slow.next(NEVER), DEADLINE) == []
         await cable.mend()
         assert await given(slow, 5) == await ids(do, job_id)
     await feed.aclose()

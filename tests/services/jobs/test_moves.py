@@ -132,12 +132,12 @@ async def test_a_failed_attempt_is_followed_by_another_later(
 ) -> None:
     job_id = await accept()
     await take()
-    await do(moves.try_again(job_id, 1, ERROR, delay=60.0))
+    await do(moves.try_again(job_id, 1, ERROR, delay=3600.0))
     job = await row(job_id)
     async with sessions() as session:
         wait = (job.run_at - (await session.execute(select(func.now()))).scalar_one()).total_seconds()
     assert (job.state, job.error) == (JobState.RETRYING, ERROR)
-    assert 30 < wait <= 60
+    assert 1800 < wait <= 3600
     assert await take() is None
 
 

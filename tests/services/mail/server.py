@@ -10,6 +10,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from app.core.config.groups import EmailSettings
 from app.services.mail import Letter, compose
 from app.supervision.state import free_port
+from tests.servers import DEADLINE
 
 USER, PASSWORD = "holdfast", "a mail password"
 
@@ -47,6 +48,7 @@ class MailServer:
             self,
             hostname="127.0.0.1",
             port=free_port(),
+            ready_timeout=DEADLINE,
             ssl_context=tls if implicit else None,
             **options,
         )

@@ -7,9 +7,9 @@ import ssl
 import pytest
 
 from app.services.mail import MailRefusedError, MailUnavailableError, send, smtp
-from app.supervision.state import free_port
 from tests.services.mail.conftest import StartServer
 from tests.services.mail.server import PASSWORD, USER, message
+from tests.serving import NOBODY
 
 
 async def test_a_message_arrives_from_the_sender_at_the_recipient(start_server: StartServer) -> None:
@@ -118,7 +118,7 @@ async def test_a_recipient_may_be_refused_for_now_or_for_good(
 
 
 async def test_a_server_that_is_not_there_is_tried_again(start_server: StartServer) -> None:
-    nowhere = start_server().settings(smtp_port=free_port())
+    nowhere = start_server().settings(smtp_port=int(NOBODY.partition(":")[2]))
     with pytest.raises(MailUnavailableError, match="ConnectionRefusedError"):
         await send(message(), nowhere)
 

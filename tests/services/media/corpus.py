@@ -101,7 +101,8 @@ def _encoded(samples: Samples) -> Iterator[tuple[str, bytes]]:
     folder = samples.folder / "corpus"
     folder.mkdir(exist_ok=True)
     for name, (options, _) in ENCODED.items():
-        samples.ffmpeg("-threads", "1", *options, str(folder / name))
+        if not (folder / name).exists():
+            samples.ffmpeg("-threads", "1", *options, str(folder / name))
         yield name, (folder / name).read_bytes()
 
 

@@ -11,6 +11,7 @@ from app.services.media import launcher, system_calls
 from app.services.media.refused_calls import FORKS, LEGACY, REFUSED
 from app.services.media.run import Limits, ToolFailedError
 from app.services.media.system_calls import ALLOW, REFUSE, UNKNOWN, Step, judging
+from tests.servers import DEADLINE
 from tests.services.media.test_run import MIB, on_linux, python
 from tests.services.media.walls import filters
 
@@ -164,7 +165,7 @@ def test_an_unknown_machine_goes_without() -> None:
     assert not launcher.refuse_calls(launcher.load_libc(), [])
 
 
-ALONE = Limits(seconds=30, memory=512 * MIB, output=MIB)
+ALONE = Limits(seconds=DEADLINE, memory=512 * MIB, output=MIB)
 
 
 @on_linux
@@ -226,5 +227,8 @@ async def test_threads_are_no_processes(tmp_path: Path) -> None:
     folder, source = tmp_path / "work", tmp_path / "source"
     folder.mkdir()
     source.touch()
-    code = "import _thread, time; _thread.start_new_thread(print, ('ran',), {'flush': True}); time.sleep(1)"
+    code = (
+        "import _thread; ended = _thread.allocate_lock(); ended.acquire(); "
+        "_thread.start_new_thread(lambda: (print('ran', flush=True), ended.release()), ()); ended.acquire()"
+    )
     assert await python(code, folder, source, ALONE) == "ran\n"

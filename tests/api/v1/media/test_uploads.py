@@ -24,8 +24,9 @@ from app.models.media_file import MediaFile
 from app.services.workspace import Workspace
 from tests.accounts import bearer
 from tests.api.v1.media.answers import LIMIT, MEDIA, count, message, small, stored, uploaded
-from tests.configuration import PATIENT, SECRET_KEY
+from tests.configuration import PATIENT, SECRET_KEY, UNHURRIED
 from tests.samples import Samples, playlist
+from tests.servers import DEADLINE
 
 
 async def test_an_upload_answers_with_its_file_and_its_job(
@@ -183,7 +184,7 @@ async def test_what_does_not_announce_itself_is_refused_when_it_passes_the_limit
             yield {"type": "http.request", "body": bytes(1000), "more_body": True}
         yield {"type": "http.disconnect"}
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(DEADLINE):
         sent = await send_upload(app, settings, messages)
     assert sent[0]["status"] == 413
     assert taken <= LIMIT // 2 + 1000
@@ -239,7 +240,7 @@ async def test_an_upload_that_is_cut_off_by_a_stop_leaves_nothing_behind(
 
     async with anyio.create_task_group() as group:
         group.start_soon(send_upload, app, settings, messages)
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE):
             await waiting.wait()
         assert stored(workspace)
         group.cancel_scope.cancel()
@@ -270,6 +271,7 @@ async def test_an_upload_of_200_mb_never_lies_in_memory(settings: AppSettings, f
     environment = {
         **os.environ,
         **PATIENT,
+        **UNHURRIED,
         "DATABASE_URL": settings.database.url.get_secret_value(),
         "REDIS_URL": settings.redis.url.get_secret_value(),
         "STATE_DIR": str(settings.state_dir),

@@ -12,6 +12,7 @@ from asgi_lifespan import LifespanManager
 from app.core.config import load_settings
 from app.main import create_app
 from tests.accounts import bearer
+from tests.servers import DEADLINE
 
 CHUNK = 64 * 1024
 CHUNKS = 200 * 16
@@ -54,7 +55,7 @@ async def main(kind: str) -> None:
     """Upload a little first, so that only what grows with the size is counted."""
     settings = load_settings(directory=Path("/nonexistent"))
     api = create_app(settings)
-    async with LifespanManager(api, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(api, startup_timeout=DEADLINE, shutdown_timeout=DEADLINE) as manager:
         transport = httpx.ASGITransport(manager.app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=bearer(settings), timeout=60

@@ -13,14 +13,27 @@ from app.core.database import Sessions, transaction
 from app.models.media_file import MediaFile
 from app.models.upload import Upload
 from app.services.media.quota import Allowance
-from app.services.media.resumable import Announced, Store, create
+from app.services.media.resumable import Announced, Store, appending, create, writer
 from app.services.workspace import Workspace
 from tests.accounts import OWNER
+from tests.servers import DEADLINE
 
 DATA = b"\xff\xd8\xff" + bytes(range(1, 256)) * 400
 """More than what a type is told by, so that it is told in the middle."""
 
 Begin = Callable[..., Awaitable[uuid.UUID]]
+
+
+NEVER = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sender pauses and nobody loses patience because the machine stands still; tests of that say so."""
+    monkeypatch.setattr(writer, "PAUSE", NEVER)
+    monkeypatch.setattr(writer, "CHECKPOINT_SECONDS", NEVER)
+    monkeypatch.setattr(writer, "PATIENCE", DEADLINE)
+    monkeypatch.setattr(appending, "PATIENCE", DEADLINE)
 
 
 @pytest.fixture

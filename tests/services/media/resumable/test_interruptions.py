@@ -45,6 +45,7 @@ from app.services.media.strays import remove_unreferenced
 from app.services.workspace import Stored, Workspace
 from app.services.workspace.locks import seize
 from tests.accounts import OWNER
+from tests.servers import DEADLINE
 from tests.services.media.resumable.conftest import DATA, Begin, chunks, media, row
 from tests.workers.waiting import until
 
@@ -170,7 +171,7 @@ async def test_a_sender_that_pauses_makes_way_for_who_comes_back(
 
     dead = asyncio.create_task(go_on(store, upload_id, 10, body()))
     await until(lambda: has_received(store, upload_id, 40_000), "the pause")
-    assert (await look(store, upload_id, owner_id=OWNER, patience=5)).received == 40_000
+    assert (await look(store, upload_id, owner_id=OWNER, patience=DEADLINE)).received == 40_000
     assert await send_rest(store, upload_id) == DATA
     alive.set()
     with pytest.raises(InterruptedException):
@@ -424,7 +425,7 @@ async def test_who_waited_for_a_file_that_was_moved_meanwhile_looks_where_it_wen
         return lock(part)
 
     monkeypatch.setattr(Part, "lock", note)
-    asking = asyncio.create_task(look(store, upload_id, owner_id=OWNER, patience=30))
+    asking = asyncio.create_task(look(store, upload_id, owner_id=OWNER, patience=DEADLINE))
     await waiting.wait()
     await store.workspace.put(mover.path, Stored(key, len(DATA)))
     mover.close()
