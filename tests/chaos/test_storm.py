@@ -52,7 +52,8 @@ def stormy(settings: AppSettings, broker: Server, tmp_path: Path) -> AppSettings
 def workers(stormy: AppSettings, tmp_path: Path) -> Iterator[list[CeleryProcess]]:
     # A job may meet with many of the blows; that it is given up in the end is another test's matter.
     started = [
-        worker(tmp_path, stormy, f"worker{number}", JOB_MAX_ATTEMPTS="100").start() for number in (1, 2)
+        worker(tmp_path, stormy, f"worker{number}", JOB_MAX_ATTEMPTS="100", JOB_LEASE_SECONDS="3").start()
+        for number in (1, 2)
     ]
     yield started
     for process in started:

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.services.heartbeats import read_heartbeats
-from app.supervision.state import free_port
 from tests.configuration import make_settings
+from tests.serving import NOBODY
 from tests.workers.conftest import Ledger, StartWorker
 from tests.workers.processes import CeleryProcess, beat
 from tests.workers.waiting import until
@@ -88,9 +88,7 @@ async def test_a_beat_shows_that_it_ticks(
 
 
 async def test_a_beat_without_a_broker_lives_and_beats(settings: AppSettings, tmp_path: Path) -> None:
-    away = make_settings(
-        tmp_path, settings.database.url.get_secret_value(), f"redis://127.0.0.1:{free_port()}/0"
-    )
+    away = make_settings(tmp_path, settings.database.url.get_secret_value(), f"redis://{NOBODY}/0")
     process = beat(tmp_path, away, "lonely", FAST).start()
     try:
 
