@@ -11,8 +11,8 @@ from threading import Thread
 import httpx
 import pytest
 
-from app.supervision.state import free_port
-from tests.servers import DEADLINE, wait_for
+from tests.servers import DEADLINE, own_port, wait_for
+from tests.serving import NOBODY
 
 Variables = dict[str, str]
 
@@ -29,24 +29,27 @@ def variables(address: str, name: str = "bucket") -> Variables:
 
 def nowhere() -> Variables:
     """Those of a bucket at which nobody listens."""
-    return variables(f"http://127.0.0.1:{free_port()}")
+    return variables(f"http://{NOBODY}")
 
 
 def names(bucket: Variables) -> list[str]:
     """What the bucket holds, and of what nothing is said by us."""
-    listed = httpx.get(f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}?list-type=2").text
+    listed = httpx.get(
+        f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}?list-type=2", timeout=DEADLINE
+    ).text
     return [part.partition("</Key>")[0] for part in listed.split("<Key>")[1:]]
 
 
 def write(bucket: Variables, name: str, data: bytes) -> None:
     """Write an object behind our back."""
-    httpx.put(f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}/{name}", content=data).raise_for_status()
+    address = f"{bucket['S3_ENDPOINT_URL']}/{bucket['S3_BUCKET']}/{name}"
+    httpx.put(address, content=data, timeout=DEADLINE).raise_for_status()
 
 
 @pytest.fixture(scope="session")
 def s3_address() -> Iterator[str]:
     """The address of the server."""
-    port = free_port()
+    port = own_port()
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
@@ -71,7 +74,7 @@ def s3_address() -> Iterator[str]:
 def bucket(s3_address: str) -> Variables:
     """A new, empty bucket."""
     given = variables(s3_address, f"bucket-{secrets.token_hex(6)}")
-    httpx.put(f"{s3_address}/{given['S3_BUCKET']}").raise_for_status()
+    httpx.put(f"{s3_address}/{given['S3_BUCKET']}", timeout=DEADLINE).raise_for_status()
     return given
 
 

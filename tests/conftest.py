@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 from asgi_lifespan import LifespanManager
@@ -20,9 +21,15 @@ from app.core.schema import migrate
 from app.main import create_app
 from tests.accounts import ADMIN, OTHER, bearer, seed
 from tests.configuration import make_settings
-from tests.servers import beside, plain, postgres_server, redis_server, state_folder
+from tests.servers import DEADLINE, beside, plain, postgres_server, redis_server, state_folder
 
 pytest_plugins = ["tests.samples", "tests.buckets"]
+
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+# An example that takes long says something of the machine alone.
+hypothesis.settings.load_profile("busy")
 
 FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
 """What guards a PostgreSQL against a power cut; that of a test run ends with it, and makes many databases."""
@@ -135,7 +142,7 @@ async def redis(settings: AppSettings) -> AsyncIterator[Redis]:
 async def app(settings: AppSettings) -> AsyncIterator[FastAPI]:
     """The application inside its lifespan."""
     app = create_app(settings)
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(app, startup_timeout=DEADLINE, shutdown_timeout=DEADLINE) as manager:
         app.state.asgi = manager.app
         yield app
 

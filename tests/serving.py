@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app.core.config import AppSettings
 from app.core.drain import Drain
 from app.main import create_app
+from tests.servers import DEADLINE
 
 NOBODY = "127.0.0.1:1"
 """A port that nothing listens on."""
@@ -28,7 +29,7 @@ async def serve(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application of its own, seen by it at this address, with these headers."""
     app = app or create_app(settings, drain=drain)
-    async with LifespanManager(app, startup_timeout=30, shutdown_timeout=30) as manager:
+    async with LifespanManager(app, startup_timeout=DEADLINE, shutdown_timeout=DEADLINE) as manager:
         transport = httpx.ASGITransport(manager.app, client=(client, 50000), raise_app_exceptions=False)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=headers
