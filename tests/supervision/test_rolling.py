@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.supervision import rolling
 from tests.servers import own_port
 from tests.supervision.stack import TOY, Stack, until
 
@@ -99,6 +100,16 @@ def test_nothing_is_stopped_while_no_other_process_is_ready(stack: Stack) -> Non
     assert done.returncode == 1
     assert "is ready, so it is left as it is" in done.stdout
     assert pids(stack) == old
+
+
+def test_one_answer_that_came_too_late_does_not_end_a_rollout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers = iter([False, True])
+    monkeypatch.setattr(rolling, "is_ready", lambda _path: next(answers))
+    monkeypatch.setattr(rolling, "_OTHERS_SECONDS", 60.0)
+    rolling.Rolling(None, run_dir=tmp_path, timeout=1)._check_others(["api-0", "api-1"], "api-0")
+    assert next(answers, None) is None
 
 
 def test_a_single_process_is_not_replaced(stack: Stack) -> None:
