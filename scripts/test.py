@@ -29,8 +29,9 @@ stack wait for processes most of their time."""
 TELL_EVERY = 30.0
 """Seconds."""
 
-STALLED = 420.0
-"""Seconds without a word of a share. pytest ends a test after 180, unless the interpreter itself is stuck.
+STALLED = 500.0
+"""Seconds without a word of a share. pytest ends a test after 400 at the most, and most of them after 180,
+unless the interpreter itself is stuck.
 
 Python 3.11 under coverage was seen to spin where a thread with greenlets ended within a pending call.
 """

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from app.services.workspace import bucket as store
-from app.supervision.state import free_port
-from tests.servers import DEADLINE, wait_for
+from tests.servers import DEADLINE, own_port, wait_for
 from tests.serving import NOBODY
 
 Variables = dict[str, str]
@@ -52,7 +51,7 @@ def write(bucket: Variables, name: str, data: bytes) -> None:
 @pytest.fixture(scope="session")
 def s3_address() -> Iterator[str]:
     """The address of the server."""
-    port = free_port()
+    port = own_port()
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],

@@ -20,6 +20,9 @@ PATIENT = {
     "RATE_LIMIT_REGISTER": "1000000/minute",
     "RATE_LIMIT_RESET": "1000000/minute",
     "RATE_LIMIT_PATIENCE": "10",
+    "DATABASE_CONNECT_TIMEOUT": "20",
+    "DATABASE_POOL_TIMEOUT": "20",
+    "REDIS_TIMEOUT": "10",
 }
 """Tests hash many passwords, send many requests from one address, and run on busy machines."""
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 from asgi_lifespan import LifespanManager
@@ -26,6 +27,12 @@ from tests.configuration import make_settings
 from tests.servers import DEADLINE, beside, drop, plain, postgres_server, redis_server, state_folder, wait_for
 
 pytest_plugins = ["tests.samples", "tests.buckets"]
+
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+# An example that takes long says something of the machine alone.
+hypothesis.settings.load_profile("busy")
 
 FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
 """What guards a PostgreSQL against a power cut; that of a test run ends with it, and makes many databases."""

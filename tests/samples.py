@@ -74,7 +74,7 @@ class Samples:
         subprocess.run(
             [self.tools.ffmpeg, "-hide_banner", "-nostdin", "-v", "error", "-y", *options],
             check=True,
-            timeout=170,
+            timeout=150,
         )
 
 

@@ -1,14 +1,16 @@
 """Real PostgreSQL and Redis that tests start, kill and start again at the same address."""
 
+import atexit
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,9 +20,22 @@ from sqlalchemy import make_url
 
 from app.core.config.sources import GENERATED
 from app.supervision.embedded.account import server_home, unprivileged_account
-from app.supervision.state import free_port
 
 DEADLINE = 60.0
+
+_kept = ExitStack()
+atexit.register(_kept.close)
+
+
+def own_port() -> int:
+    """A TCP port on loopback that nobody else is given while this process lives.
+
+    It is held by a socket that does not listen: servers, which reuse addresses, may listen there.
+    """
+    holder = _kept.enter_context(socket.socket())
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return int(holder.getsockname()[1])
 
 
 def wait_for(
@@ -106,7 +121,7 @@ class Server:
 
 def postgres_server(folder: Path) -> Server:
     """A PostgreSQL of its own in a state folder, not yet started."""
-    address = f"postgresql+psycopg://holdfast:{secrets.token_hex(12)}@127.0.0.1:{free_port()}/holdfast"
+    address = f"postgresql+psycopg://holdfast:{secrets.token_hex(12)}@127.0.0.1:{own_port()}/holdfast"
 
     def ready() -> bool:
         try:
@@ -120,7 +135,7 @@ def postgres_server(folder: Path) -> Server:
 
 def redis_server(folder: Path) -> Server:
     """A Redis of its own in a state folder, not yet started."""
-    address = f"redis://:{secrets.token_hex(12)}@127.0.0.1:{free_port()}/0"
+    address = f"redis://:{secrets.token_hex(12)}@127.0.0.1:{own_port()}/0"
 
     def ready() -> bool:
         try:

@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TOY = Path(__file__).with_name("toy_server.py")
-DEADLINE = 30
+DEADLINE = 60
 T = TypeVar("T")
 
 
@@ -191,7 +191,7 @@ def test_an_open_websocket_is_closed_with_1012_and_does_not_hinder_the_end(start
 
 
 def test_while_draining_new_connections_are_served_and_told_to_close(start: Start) -> None:
-    served = start(DRAIN_DELAY="3")
+    served = start(DRAIN_DELAY="600")
     served.signal()
 
     def draining() -> httpx.Response | None:
@@ -202,6 +202,11 @@ def test_while_draining_new_connections_are_served_and_told_to_close(start: Star
     answer = until(draining)
     assert answer
     assert answer.headers["Connection"] == "close"
+
+
+def test_after_its_drain_the_process_ends_with_0(start: Start) -> None:
+    served = start(DRAIN_DELAY="0.5")
+    served.signal()
     assert served.wait() == 0
 
 
@@ -258,7 +263,7 @@ def test_headers_that_never_end_are_refused_with_408(start: Start) -> None:
 
 
 def test_a_request_in_pieces_is_served(start: Start) -> None:
-    served = start()
+    served = start(HEADER_SECONDS="600")
     with served.connect() as connection:
         for piece in (b"GET / HT", b"TP/1.1\r\nHost: toy\r\nConn", b"ection: close\r\n\r\n"):
             connection.sendall(piece)

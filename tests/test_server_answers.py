@@ -1,5 +1,7 @@
 """How an answer leaves the server, and when its connection ends."""
 
+import socket
+from contextlib import suppress
 from typing import Any
 
 import hypercorn.protocol
@@ -14,7 +16,7 @@ from hypercorn.typing import ConnectionState
 from app.server.config import ServerConfig
 from app.server.exchange import Exchange
 from app.server.protocol import StrictProtocol, install
-from tests.test_server import Start, body_of, read_all, read_until, start
+from tests.test_server import Start, read_all, read_until, start, until
 
 __all__ = ["start"]
 
@@ -149,24 +151,40 @@ def test_the_head_of_a_stream_arrives_before_its_first_byte(start: Start, path: 
         assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
+def exchange(connection: socket.socket, path: bytes, mark: bytes) -> bytes:
+    """What is answered up to a mark; less where the connection is closed before."""
+    received = b""
+    with suppress(ConnectionError):
+        connection.sendall(b"GET %s HTTP/1.1\r\nHost: toy\r\n\r\n" % path)
+        while mark not in received and (piece := connection.recv(65536)):
+            received += piece
+    return received
+
+
 @pytest.mark.parametrize("requests", [0, 1, 2])
 def test_an_idle_connection_is_closed_after_its_time(start: Start, requests: int) -> None:
-    served = start(KEEP_ALIVE="0.3")
-    with served.connect() as connection:
-        for _ in range(requests):
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: toy\r\n\r\n")
-            assert "pid" in body_of(read_until(connection, b"}"))
-        assert read_all(connection) == b""
+    served = start(KEEP_ALIVE="0.5")
+
+    def is_closed_after_its_answers() -> bool:
+        # A busy machine may leave it idle for too long before or between them: then another is tried.
+        with served.connect() as connection:
+            answers = [exchange(connection, b"/", b"}") for _ in range(requests)]
+            return all(b"pid" in answer for answer in answers) and read_all(connection) == b""
+
+    until(is_closed_after_its_answers)
     assert served.process.poll() is None
 
 
 def test_a_request_longer_than_the_idle_time_is_answered(start: Start) -> None:
-    served = start(KEEP_ALIVE="0.2")
-    with served.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: toy\r\n\r\n")
-        read_until(connection, b"}")
-        connection.sendall(b"GET /slow?seconds=1 HTTP/1.1\r\nHost: toy\r\n\r\n")
-        assert read_all(connection).endswith(b"done")
+    served = start(KEEP_ALIVE="0.5")
+
+    def is_answered() -> bool:
+        # As above.
+        with served.connect() as connection:
+            first = exchange(connection, b"/", b"}")
+            return b"pid" in first and exchange(connection, b"/slow?seconds=1", b"done").endswith(b"done")
+
+    until(is_answered)
 
 
 def test_idle_connections_are_closed_when_the_process_ends(start: Start) -> None:

@@ -19,18 +19,15 @@ from starlette.applications import Starlette
 from app.core.config import AppSettings, ConfigurationError, Fault, load_settings
 from app.server import __main__ as main
 from tests.configuration import SECRET_KEY
+from tests.servers import DEADLINE, own_port
 
 ROOT = Path(__file__).resolve().parents[1]
-DEADLINE = 60
 AWAY = {"DATABASE_URL": "postgresql://user:word@127.0.0.1:9/away", "REDIS_URL": "redis://127.0.0.1:9"}
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
-        return free
+    return own_port()
 
 
 def variables(folder: Path, port: int) -> dict[str, str]:
@@ -75,8 +72,9 @@ def test_a_wrong_configuration_is_78_and_one_line_a_fault(tmp_path: Path, port: 
     assert [line.split(b":")[1].strip() for line in errors.splitlines()] == [b"PORT", b"API_PROCESSES"]
 
 
-def test_a_taken_port_is_1_and_says_so(tmp_path: Path, port: int) -> None:
-    with socket.create_server(("127.0.0.1", port)):
+def test_a_taken_port_is_1_and_says_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
         process = command(tmp_path, variables(tmp_path, port))
         output, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1

@@ -17,8 +17,8 @@ from app.supervision.state import State
 _DATA_SERVERS: Final = ("postgres", "redis")
 _APPLICATION_SECONDS: Final = 10.0
 _DATA_SECONDS: Final = 5.0
-_CLOCK_SECONDS: Final = 2.0
-"""By how much supervisord's note of a start may differ from the system's."""
+_CLOCK_SECONDS: Final = 10.0
+"""By how much supervisord's note of a start, made before it forks, may differ from the system's."""
 
 
 def end_orphans(state: State) -> list[str]:

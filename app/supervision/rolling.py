@@ -14,6 +14,8 @@ from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 READY_PATH: Final = "/health/ready"
 _ASK_TIMEOUT: Final = 5.0
 _PAUSE: Final = 0.1
+_OTHERS_SECONDS: Final = 3.0
+"""How long another process may be not ready: on a busy machine a database may once be too slow to answer."""
 
 
 class Stopped(Exception):
@@ -88,8 +90,12 @@ class Rolling(ControllerPluginBase):  # type: ignore[misc] # supervisor has no t
             self._replace(supervisor, program, name)
 
     def _check_others(self, names: list[str], leaving: str) -> None:
-        if not any(is_ready(self._socket(name)) for name in names if name != leaving):
-            raise Stopped(f"no process but {leaving} is ready, so it is left as it is")
+        others = [self._socket(name) for name in names if name != leaving]
+        deadline = time.monotonic() + _OTHERS_SECONDS
+        while not any(map(is_ready, others)):
+            if time.monotonic() > deadline:
+                raise Stopped(f"no process but {leaving} is ready, so it is left as it is")
+            time.sleep(_PAUSE)
 
     def _replace(self, supervisor: Any, program: str, name: str) -> None:
         started = time.monotonic()

@@ -48,6 +48,7 @@ class Keeper:
         cancel_grace: seconds from an owner's wish to cancel until the job is killed.
         on_proof: called whenever the database confirmed that the job is still held.
         kill: ends this process at once; replaced in tests.
+        clock: seconds that never go back, as ``time.monotonic`` counts them.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Keeper:
         cancel_grace: float,
         on_proof: Callable[[], None],
         kill: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._line = line
         self._lease = lease
         self._cancel_grace = cancel_grace
         self._on_proof = on_proof
         self._kill = kill or kill_this_process
+        self._clock = clock
         self._watch: Watch | None = None
         self._wake = threading.Event()
         self._closing = False
@@ -117,7 +120,7 @@ class Keeper:
 
     def _judge(self, watch: Watch) -> None:
         """Tell the job to stop where this machine alone knows that it must."""
-        now = time.monotonic()
+        now = self._clock()
         if now >= watch.held_until:
             watch.interrupt(Reason.LOST)
         if self.stopping:
@@ -127,7 +130,7 @@ class Keeper:
 
     def _ended(self, watch: Watch) -> bool:
         """End what had its time to end by itself; whether it had."""
-        now = time.monotonic()
+        now = self._clock()
         if watch.finishing_since is not None:
             if overdue := now >= watch.finishing_since + FINISH_LIMIT:
                 self._end(watch, Reason.LOST)
@@ -143,7 +146,7 @@ class Keeper:
             rows = self._talk(watch)
         except SQLAlchemyError as error:
             _log.warning("lease_not_renewed", extra={"error": str(error), "job": str(watch.claim.id)})
-            if time.monotonic() >= watch.held_until:
+            if self._clock() >= watch.held_until:
                 watch.interrupt(Reason.LOST)
             return False
         if not rows:
@@ -155,7 +158,7 @@ class Keeper:
         return True
 
     def _talk(self, watch: Watch) -> list[Any]:
-        claim, now = watch.claim, time.monotonic()
+        claim, now = watch.claim, self._clock()
         if now < watch.renew_at:
             return self._line.rows(moves.watch(claim.id, claim.attempt))
         rows = self._line.rows(moves.renew(claim.id, claim.attempt, lease=self._lease))
@@ -164,7 +167,7 @@ class Keeper:
         return rows
 
     def _write_progress(self, watch: Watch) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now < watch.report_at or (progress := watch.progress.take()) is None:
             return
         watch.report_at = now + PROGRESS_PERIOD

@@ -11,9 +11,8 @@ import pytest
 
 from app import __version__
 from app.core.commands import command as how
-from app.supervision.state import free_port
 from tests.configuration import SECRET_KEY
-from tests.servers import state_folder
+from tests.servers import own_port, state_folder
 
 ADDRESSES = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
 SOUND = ADDRESSES | {"SECRET_KEY": SECRET_KEY}
@@ -27,7 +26,7 @@ def folder() -> Iterator[Path]:
 
 def holdfast(folder: Path, *arguments: str, **values: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
-    environment = kept | {"STATE_DIR": str(folder), "PORT": str(free_port()), "COLUMNS": "200"} | values
+    environment = kept | {"STATE_DIR": str(folder), "PORT": str(own_port()), "COLUMNS": "200"} | values
     return subprocess.run(
         [sys.executable, "-m", "app.cli", *arguments],
         env=environment, capture_output=True, text=True, check=False, timeout=120,

@@ -13,9 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.supervision.state import free_port
 from tests.configuration import SECRET_KEY
-from tests.servers import plain, state_folder, wait_for
+from tests.servers import own_port, plain, state_folder, wait_for
 
 NOWHERE = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
 
@@ -35,7 +34,7 @@ class Run:
         given = {
             "APP_ENV": "testing",
             "STATE_DIR": str(folder),
-            "PORT": str(free_port()),
+            "PORT": str(own_port()),
             "SECRET_KEY": SECRET_KEY,
         }
         with self._log.open("wb") as log:
@@ -44,7 +43,8 @@ class Run:
             )
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        """Those that it has ended."""
+        return [json.loads(line) for line in self._log.read_text().rpartition("\n")[0].splitlines()]
 
     def says(self, message: str) -> None:
         wait_for(lambda: message in [line["message"] for line in self.lines()], what=message)

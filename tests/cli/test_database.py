@@ -154,8 +154,8 @@ def migrating(folder: Path, *options: str, **values: str) -> Iterator[subprocess
 
 
 def said(folder: Path, message: str) -> list[dict[str, Any]]:
-    """The lines of an event."""
-    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    """The lines of an event that are written to their end."""
+    lines = [json.loads(line) for line in (folder / "log").read_text().rpartition("\n")[0].splitlines()]
     return [line for line in lines if line["message"] == message]
 
 

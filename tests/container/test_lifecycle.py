@@ -45,7 +45,8 @@ async def test_a13_a_stop_finishes_the_request_and_the_job_goes_on_elsewhere(
         job = await enqueue(session, "test.nap", Nap(seconds=600), owner_id=OWNER)
         job_id = str(job.id)
     container.wait_job(job_id, "running")
-    upload = SlowUpload(container.port, container.http.headers["Authorization"], video.read_bytes())
+    credential = container.http.headers["Authorization"]
+    upload = SlowUpload(container.port, credential, video.read_bytes(), seconds=5)
     upload.start()
     assert upload.begun.wait(DEADLINE)
 

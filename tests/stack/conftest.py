@@ -13,6 +13,16 @@ from tests.samples import Samples
 from tests.servers import state_folder
 from tests.stack.harness import Stack, starter
 
+TEST_SECONDS = 330
+"""The longest that a test of a stack may take: it waits for many processes, and maybe for the first start."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give them their time."""
+    for item in items:
+        if item.get_closest_marker("stack"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
 
 @pytest.fixture(scope="session")
 def shared_stack(xprocess: Any) -> Iterator[Stack]:

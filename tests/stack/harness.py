@@ -17,13 +17,13 @@ from xprocess import ProcessStarter
 
 from app.core.config import load_settings
 from app.supervision import control
-from app.supervision.state import State, free_port
+from app.supervision.state import State
 from tests.accounts import bearer, seed
 from tests.configuration import NOWHERE, PATIENT
-from tests.servers import plain, state_folder, wait_for
+from tests.servers import own_port, plain, state_folder, wait_for
 
 SECRET = "planted-" + "s3cr3t" * 6
-START_SECONDS = 120.0
+START_SECONDS = 200.0
 LAST_WORDS = 8000
 """Characters."""
 
@@ -33,10 +33,10 @@ class Stack:
 
     def __init__(self, folder: Path, **values: str) -> None:
         self.state = State.chosen({"STATE_DIR": str(folder)})
-        self.port = free_port()
+        self.port = own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # Of pages that tests serve.
-        self.origin = f"http://127.0.0.1:{free_port()}"
+        self.origin = f"http://127.0.0.1:{own_port()}"
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -52,7 +52,7 @@ class Stack:
             "DATABASE_POOL_SIZE": "10",
         } | PATIENT | values  # fmt: skip
         self.log = folder / "stack.log"
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=120)
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, *arguments: str) -> list[str]:
@@ -70,6 +70,10 @@ class Stack:
         except TimeoutError:
             sys.stderr.write(self.log.read_text("utf-8")[-LAST_WORDS:])
             raise
+
+    def wait_running(self) -> None:
+        """Wait until every program runs; readiness is that of one process of the API."""
+        wait_for(lambda: control.all_running(self.state), timeout=START_SECONDS, what="all to run")
 
     def start(self) -> None:
         """Start it in the foreground as JSON lines, as a container does, outside of xprocess."""
@@ -91,7 +95,7 @@ class Stack:
             seed(connection)
         self.client.headers.update(bearer(settings))
 
-    def end(self, *, timeout: float = 60) -> int:
+    def end(self, *, timeout: float = 120) -> int:
         """SIGTERM, as an orchestrator sends it; gives the exit code."""
         assert self.process is not None
         self.process.terminate()
@@ -108,12 +112,15 @@ class Stack:
     def pid(self, name: str) -> int:
         """The process id of a program's process, once it runs."""
 
-        def running() -> int:
-            infos = [info for info in control.process_info(self.state) if info["name"] == name]
-            return int(infos[0]["pid"]) if infos[0]["statename"] in {"RUNNING", "STARTING"} else 0
+        found: list[int] = []
 
-        wait_for(running, what=f"{name} to run")
-        return running()
+        def runs() -> bool:
+            infos = [info for info in control.process_info(self.state) if info["name"] == name]
+            found[:] = [info["pid"] for info in infos if info["statename"] in {"RUNNING", "STARTING"}]
+            return bool(found)
+
+        wait_for(runs, what=f"{name} to run")
+        return found[0]
 
     def kill(self, name: str) -> int:
         """``kill -9`` of one process; gives the pid that it had."""
@@ -135,15 +142,15 @@ class Stack:
         )
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Every line of its output so far, which must each be a JSON object."""
-        for line in self.log.read_text("utf-8").splitlines():
+        """Every line of its output that is whole so far, which must each be a JSON object."""
+        for line in self.log.read_text("utf-8").rpartition("\n")[0].splitlines():
             if "@@__xproc" in line:
                 continue
             fields = json.loads(line)
             assert isinstance(fields, dict)
             yield fields
 
-    def wait_job(self, job_id: str, *states: str, timeout: float = 60) -> dict[str, Any]:
+    def wait_job(self, job_id: str, *states: str, timeout: float = 120) -> dict[str, Any]:
         """The job, once it is in one of these states."""
 
         def reached() -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from app.supervision import control
-from app.supervision.state import free_port
-from tests.servers import wait_for
+from tests.servers import own_port, wait_for
 from tests.stack.harness import Stack, fresh_stack
+from tests.supervision.stack import is_alive
 
 pytestmark = pytest.mark.stack
 
@@ -19,7 +19,7 @@ def small_stack(fresh_database: str, redis_url: str) -> Iterator[Stack]:
     """A stack of the API alone, on servers of ours: they turn the embedded ones off."""
     with fresh_stack(ROLE="api", DATABASE_URL=fresh_database, REDIS_URL=redis_url) as stack:
         yield stack
-        control.stop(stack.state, timeout=60)
+        control.stop(stack.state, timeout=120)
 
 
 def holdfast(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def holdfast(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=300,
     )
 
 
@@ -55,7 +55,7 @@ def test_c1_up_status_logs_restart_and_down(small_stack: Stack) -> None:
 
     members = small_stack.members()
     assert "has stopped" in holdfast(small_stack, "down").stdout
-    assert [process for process in members if process.is_running()] == []
+    assert [process for process in members if is_alive(process.pid)] == []
 
 
 def test_up_of_a_stack_that_cannot_get_ready_says_why(redis_url: str) -> None:
@@ -127,15 +127,15 @@ def test_up_does_not_take_another_stack_of_this_state_folder_for_its_own(small_s
     assert holdfast(small_stack, "up").returncode == 0
     elsewhere = subprocess.run(
         small_stack.command("up"),
-        env=small_stack.environment | {"PORT": str(free_port())},
-        capture_output=True, text=True, check=False, timeout=150,
+        env=small_stack.environment | {"PORT": str(own_port())},
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert elsewhere.returncode == 1
     assert "runs at another port" in elsewhere.stderr
     fuller = subprocess.run(
         small_stack.command("up"),
         env=small_stack.environment | {"ROLE": "all"},
-        capture_output=True, text=True, check=False, timeout=150,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert fuller.returncode == 1
     assert "without beat, worker" in fuller.stderr
@@ -154,18 +154,25 @@ def test_restart_of_a_single_process_and_of_one_that_does_not_start(
         assert stack.pid("api-0") != before
         (stack.state.secrets / "JOB_MODULES").write_text("no_such_module_anywhere")
         broken = holdfast(stack, "restart")
-        control.stop(stack.state, timeout=60)
+        control.stop(stack.state, timeout=120)
     assert broken.returncode == 1
     assert "api did not start again" in broken.stderr or "not running" in broken.stderr
+
+
+def noted(stack: Stack) -> set[str]:
+    """The processes that supervisord has written down as started."""
+    table = stack.state.run / "processes.json"
+    rows = json.loads(table.read_text())["processes"] if table.exists() else []
+    return {row["name"] for row in rows if row["pid"]}
 
 
 def test_what_a_killed_supervisord_left_is_ended_by_down_and_by_up(small_stack: Stack) -> None:
     for command, words in (("down", "what it left has been ended: api-0, api-1"), ("up", "is ready")):
         assert holdfast(small_stack, "up").returncode == 0
-        wait_for((small_stack.state.run / "processes.json").exists, what="the table of processes")
+        wait_for(lambda: noted(small_stack) == {"api-0", "api-1"}, what="the table of processes")
         orphans = small_stack.members()
         orphans[0].kill()
         done = holdfast(small_stack, command)
         assert done.returncode == 0, done.stderr
         assert words in done.stdout
-        assert [process for process in orphans if process.is_running()] == []
+        assert [process for process in orphans if is_alive(process.pid)] == []

@@ -25,7 +25,7 @@ class Planter:
 
     def __init__(self, stack: Stack) -> None:
         self.settings = load_settings(stack.environment, directory=NOWHERE)
-        self.client = httpx.Client(base_url=stack.url, timeout=30)
+        self.client = httpx.Client(base_url=stack.url, timeout=120)
         self.secrets: list[str] = []
         self.statuses: set[int] = set()
 

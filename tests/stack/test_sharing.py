@@ -27,20 +27,25 @@ def words(stack: Stack, name: str) -> str:
 
 def test_each_program_shares_memory_and_has_a_title_of_its_own(stack: Stack) -> None:
     assert all(shared_kilobytes(stack.pid(name)) > 20_000 for name in PROGRAMS)
-    assert words(stack, "api-0").startswith("api-0: ")
-    assert "worker" in words(stack, "worker")
-    assert "beat" in words(stack, "beat")
+    # A fork that is a moment old may have that of its parent still.
+    wait_for(lambda: words(stack, "api-0").startswith("api-0: "), what="its title")
+    for name in ("worker", "beat"):
+        wait_for(lambda: name in words(stack, name), what=f"the title of {name}")  # noqa: B023 - asked at once
 
 
 def links(pid: int, *, above: int) -> set[str]:
     """What the descriptors of a process above a number are, but for what all processes may open."""
-    found = (file.readlink() for file in Path(f"/proc/{pid}/fd").iterdir() if int(file.name) > above)
-    return {str(link) for link in found if str(link).startswith(("socket:", "pipe:"))}
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found |= {str(file.readlink())} if int(file.name) > above else set()
+    return {link for link in found if link.startswith(("socket:", "pipe:"))}
 
 
 def test_no_descriptor_of_supervisord_is_left_in_a_fork(stack: Stack) -> None:
     held = links(stack.members()[0].pid, above=2)
     assert held
+    stack.wait_running()
     assert all(held.isdisjoint(links(stack.pid(name), above=2)) for name in PROGRAMS)
 
 

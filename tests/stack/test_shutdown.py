@@ -20,6 +20,7 @@ from tests.configuration import NOWHERE
 from tests.servers import plain, wait_for
 from tests.stack.harness import Stack, fresh_stack, patient
 from tests.stack.uploads import SlowUpload
+from tests.supervision.stack import is_alive
 
 pytestmark = pytest.mark.stack
 
@@ -51,15 +52,20 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
     stack.wait_job(job_id, "running")
     upload = SlowUpload(stack.port, stack.client.headers["Authorization"], video.read_bytes())
     upload.start()
-    assert upload.begun.wait(10)
+    workspace = stack.state.folder / "workspace"
+    wait_for(lambda: any(path.is_file() for path in workspace.rglob("*")), what="the upload to arrive")
     members = stack.members()
 
+    assert stack.process is not None
+    stack.process.terminate()
+    wait_for(lambda: not stack.is_ready(), what="the stop to begin")
+    upload.go_on.set()
     code = stack.end()
 
     upload.join()
     assert upload.answer.startswith(b"HTTP/1.1 201"), upload.answer[:300]
     assert code == 0
-    assert [process for process in members if process.is_running()] == []
+    assert [process for process in members if is_alive(process.pid)] == []
     with psycopg.connect(plain(stack.environment["DATABASE_URL"])) as database:
         row = database.execute("SELECT state FROM jobs WHERE id = %s", [job_id]).fetchone()
     assert row
@@ -77,7 +83,7 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
 def test_a_program_that_cannot_start_ends_the_stack_with_70_after_readiness_told(
     fresh_database: str, redis_url: str
 ) -> None:
-    with fresh_stack(DATABASE_URL=fresh_database, REDIS_URL=redis_url, FATAL_GRACE="3") as stack:
+    with fresh_stack(DATABASE_URL=fresh_database, REDIS_URL=redis_url, FATAL_GRACE="10") as stack:
         stack.start()
         # From now on the worker cannot start: its settings are at fault, as after a bad deploy of a secret.
         (stack.state.secrets / "JOB_MODULES").write_text("no_such_module_anywhere")
@@ -89,20 +95,29 @@ def test_a_program_that_cannot_start_ends_the_stack_with_70_after_readiness_told
 
         wait_for(patient(tells), what="readiness to tell of the fatal program")
         assert stack.process is not None
-        assert stack.process.wait(60) == 70
+        assert stack.process.wait(120) == 70
 
 
 def test_a_worker_that_lives_but_consumes_nothing_is_restarted(fresh_database: str, redis_url: str) -> None:
     with fresh_stack(
         DATABASE_URL=fresh_database, REDIS_URL=redis_url, WATCHDOG_TIMEOUT="10", JOB_MODULES=MODULE
     ) as stack:
+
+        @patient
+        def consumes() -> bool:
+            return bool(stack.client.get("/health").json()["checks"]["celery"]["status"] == "healthy")
+
         stack.start()
         before = stack.pid("worker")
-        wait_for(lambda: stack.client.get("/health").json()["checks"]["celery"]["status"] == "healthy")
+        wait_for(consumes, what="the worker's first heartbeat")
         forget_all_queues(stack)
         wait_for(lambda: stack.pid("worker") != before, what="the watchdog to replace the worker")
-        wait_for(lambda: stack.client.get("/health").json()["checks"]["celery"]["status"] == "healthy")
-        assert any("worker" in str(line) and "cycle" in line["message"] for line in stack.lines())
+        wait_for(consumes, what="its successor's heartbeat")
+
+        def is_told() -> bool:
+            return any("worker" in str(line) and "cycle" in line["message"] for line in stack.lines())
+
+        wait_for(is_told, what="the watchdog's line")
 
 
 def forget_all_queues(stack: Stack) -> None:

@@ -20,13 +20,13 @@ def small_stack(fresh_database: str, redis_url: str) -> Iterator[Stack]:
     with fresh_stack(ROLE="api", DATABASE_URL=fresh_database, REDIS_URL=redis_url) as stack:
         yield stack
         wait_for(lambda: not is_ending(stack.state), what="the end of a shutdown")
-        control.stop(stack.state, timeout=60)
+        control.stop(stack.state, timeout=120)
 
 
 def supervisorctl(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "app.cli.supervisorctl", *arguments]
     return subprocess.run(
-        command, env=stack.environment, capture_output=True, text=True, check=False, timeout=150
+        command, env=stack.environment, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -41,6 +41,8 @@ def test_c3_start_all_starts_the_stack_also_after_shutdown(small_stack: Stack) -
         started = supervisorctl(small_stack, "start", "all")
         assert started.returncode == 0, started.stderr
         assert small_stack.url in started.stdout
+        # It has waited for one process that is ready; the other may be about to run.
+        small_stack.wait_running()
         status = supervisorctl(small_stack, "status")
         assert (status.returncode, status.stdout.count("RUNNING")) == (0, 2)
         # Answered at once; what comes next waits for the end.

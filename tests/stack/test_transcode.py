@@ -37,16 +37,25 @@ def tools(stack: Stack) -> list[psutil.Process]:
     return found
 
 
-def is_transcoding(stack: Stack, job_id: str) -> bool:
+def held(stack: Stack, job_id: str) -> list[psutil.Process]:
+    """The ffmpeg that is in the middle of the job's preview, made to stand still there."""
     job = stack.client.get(f"/api/v1/jobs/{job_id}").json()
-    return bool(job["progress_word"] == "preview" and job["progress"] > 0.2 and tools(stack))
+    found = tools(stack) if job["progress_word"] == "preview" and job["progress"] > 0.2 else []
+    for tool in found:
+        tool.suspend()
+    return found
 
 
 def test_kill_9_in_mid_transcode_runs_the_job_again_and_ends_it_once(stack: Stack, film: Path) -> None:
     uploaded = stack.upload(film)
     job_id = uploaded["job_id"]
-    wait_for(lambda: is_transcoding(stack, job_id), timeout=90, what="ffmpeg to be in the middle of it")
-    running = tools(stack)
+    running: list[psutil.Process] = []
+
+    def is_held() -> bool:
+        running[:] = held(stack, job_id)
+        return bool(running)
+
+    wait_for(is_held, timeout=120, what="ffmpeg to be in the middle of it")
     worker = psutil.Process(stack.pid("worker"))
     for process in [worker, *(child for child in worker.children() if child not in running)]:
         os.kill(process.pid, signal.SIGKILL)

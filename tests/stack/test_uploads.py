@@ -6,15 +6,15 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 from tusclient.client import TusClient
 
-from tests.servers import wait_for
+from tests.servers import DEADLINE, wait_for
 from tests.stack.harness import Stack
 
 pytestmark = pytest.mark.stack
@@ -41,25 +41,38 @@ def credential(stack: Stack) -> dict[str, str]:
     return {"Authorization": stack.client.headers["authorization"]}
 
 
-def has_sent(uploader: Any, size: int) -> bool:
-    return bool(uploader.offset >= size)
+class Halting(io.BytesIO):
+    """A file whose reader halts at each mark until the test lets it go on."""
+
+    def __init__(self, data: bytes, *marks: int) -> None:
+        super().__init__(data)
+        self.halts = [(mark, Event(), Event()) for mark in marks]
+
+    def read(self, size: int | None = -1) -> bytes:
+        for mark, reached, go_on in self.halts:
+            if self.tell() >= mark:
+                reached.set()
+                go_on.wait(DEADLINE)
+        return super().read(size)
 
 
 def test_tuspy_resumes_after_kill_9_of_the_api_in_mid_upload(stack: Stack, film: bytes) -> None:
+    file = Halting(film, len(film) // 4, len(film) // 2)
     client = TusClient(f"{stack.url}/api/v1/uploads", headers=credential(stack))
     uploader = client.uploader(
-        file_stream=io.BytesIO(film), chunk_size=PIECE, metadata={"filename": "film.mp4"},
+        file_stream=file, chunk_size=PIECE, metadata={"filename": "film.mp4"},
         retries=600, retry_delay=0.1, upload_checksum=True,
     )  # fmt: skip
     before: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(uploader.upload)
-        for target in (len(film) // 4, len(film) // 2):
-            wait_for(partial(has_sent, uploader, target), what="bytes to be sent")
+        for _, reached, go_on in file.halts:
+            assert reached.wait(DEADLINE)
             before.append(uploader.offset)
+            go_on.set()
             for name in ("api-0", "api-1"):
                 stack.kill(name)
-        sending.result(120)
+        sending.result(200)
     assert 0 < before[0] < before[1] < len(film)
     status = stack.client.get(str(uploader.url)).json()
     assert status["name"] == "film.mp4"
@@ -79,7 +92,7 @@ def process(stack: Stack, name: str) -> Iterator[httpx.Client]:
     wait_for(lambda: listens(address), what=f"{name} to listen")
     transport = httpx.HTTPTransport(uds=address)
     with httpx.Client(
-        transport=transport, base_url="http://localhost", headers=TUS | credential(stack), timeout=30
+        transport=transport, base_url="http://localhost", headers=TUS | credential(stack), timeout=120
     ) as client:
         yield client
 

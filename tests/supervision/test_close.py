@@ -21,7 +21,7 @@ def started(stack: Stack) -> list[int]:
 def test_what_runs_ends(stack: Stack) -> None:
     pids = started(stack)
     stack.close()
-    assert not any(is_alive(pid) for pid in pids)
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of all")
 
 
 def test_what_an_unresponsive_supervisord_runs_ends(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_what_an_unresponsive_supervisord_runs_ends(stack: Stack, monkeypatch: p
     pids = started(stack)
     os.kill(stack.process.pid, signal.SIGSTOP)
     stack.close()
-    assert not any(is_alive(pid) for pid in pids)
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of all")
 
 
 def test_what_a_killed_supervisord_ran_ends(stack: Stack) -> None:
@@ -37,4 +37,4 @@ def test_what_a_killed_supervisord_ran_ends(stack: Stack) -> None:
     stack.process.kill()
     stack.process.wait()
     stack.close()
-    assert not any(is_alive(pid) for pid in pids)
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of all")

@@ -90,7 +90,7 @@ def test_an_error_in_the_plugin_is_logged_and_goes_no_further(tmp_path: Path) ->
 
 
 def test_the_stack_ends_while_a_program_waits_for_its_next_try(stack: Stack) -> None:
-    stack.program("api", "leave", 3, startsecs=1, startretries=99)
+    stack.program("api", "leave", 3, startsecs=60, startretries=99)
     stack.start(HOLDFAST_CRITICAL="api", FATAL_GRACE=0)
     until(lambda: stack.call("getProcessInfo", "api")["statename"] == "BACKOFF")
     assert stack.stop() == 0

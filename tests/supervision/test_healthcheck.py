@@ -55,7 +55,7 @@ def answer(run: Path, request: pytest.FixtureRequest) -> Iterator[list[bytes]]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield asked
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 \r\n\r\n"], indirect=True)
@@ -87,7 +87,7 @@ def test_a_worker_without_cycles_is_unhealthy(run: Path) -> None:
     with pytest.raises(UnhealthyError, match=r"worker has completed no cycle$"):
         check(run, SILENCE)
     beat(run, "worker", ago=2 * SILENCE)
-    with pytest.raises(UnhealthyError, match=r"no cycle for 1[12][0-9] s"):
+    with pytest.raises(UnhealthyError, match=r"no cycle for 1[2-9][0-9] s"):
         check(run, SILENCE)
 
 

@@ -65,7 +65,11 @@ def start(state: State) -> Iterator[Start]:
         toy.communicate()
 
 
-def test_orphans_are_ended_the_data_servers_last(state: State, start: Start) -> None:
+def test_orphans_are_ended_the_data_servers_last(
+    state: State, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("_APPLICATION_SECONDS", "_DATA_SECONDS"):
+        monkeypatch.setattr(orphans, patience, 60.0)
     start("postgres", code=TELL)
     start("api_00", code=TELL)
     assert end_orphans(state) == ["api_00", "postgres"]
@@ -79,7 +83,13 @@ def test_one_that_does_not_listen_is_killed(
     monkeypatch.setattr(orphans, "_APPLICATION_SECONDS", 0.2)
     toy = start("worker", code=DEAF)
     assert end_orphans(state) == ["worker"]
-    assert toy.wait(5) == -signal.SIGKILL
+    assert toy.wait(60) == -signal.SIGKILL
+
+
+def test_one_that_was_forked_seconds_after_its_note_is_known(state: State, start: Start) -> None:
+    """supervisord notes a start before it forks, and a busy machine pauses between."""
+    start("api_00", late=-5)
+    assert end_orphans(state) == ["api_00"]
 
 
 def test_a_process_of_another_stack_is_left_alone(state: State, start: Start, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import select
 import signal
 import termios
 from array import array
@@ -19,12 +20,22 @@ def waiting_bytes(stack: Stack) -> int:
     return waiting[0]
 
 
+def is_full(stack: Stack) -> bool:
+    """Whether the pipe of its output takes nothing more."""
+    writing = os.open(f"/proc/{stack.process.pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        return not select.select([], [writing], [], 0)[1]
+    finally:
+        os.close(writing)
+
+
 def stall(stack: Stack) -> None:
     """Start without a reader and wait until twice as much was written as the stack may keep."""
     done = stack.folder / "done"
     stack.program("loud", "spew", 2 * BUFFER_BYTES // 900, done)
     stack.start(read=False)
     until(done.exists, "the end of the noise")
+    until(lambda: is_full(stack), "a full pipe")
 
 
 def test_every_line_of_every_program_is_a_json_object(stack: Stack) -> None:

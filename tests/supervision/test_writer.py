@@ -41,7 +41,7 @@ def writer(gate: Gate) -> Iterator[Writer]:
     made = Writer(gate, limit=100)
     yield made
     gate.open.set()
-    made.close(5)
+    made.close(60)
 
 
 def lines(gate: Gate) -> list[bytes]:
@@ -91,5 +91,5 @@ def test_closing_does_not_wait_for_a_stalled_reader(gate: Gate) -> None:
     writer = Writer(gate)
     writer.put(b"last\n")
     writer.close(0.05)
-    assert not writer._thread.is_alive()
+    until(lambda: not writer._thread.is_alive())
     assert lines(gate) == []

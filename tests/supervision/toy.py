@@ -54,12 +54,13 @@ def spew(lines: str, done: str) -> None:
     pause()
 
 
-def slow_stop(seconds: str, journal: str) -> None:
-    """Take some time to stop, and note when it began and ended."""
+def slow_stop(together: str, journal: str) -> None:
+    """Note when its stop began and ended, which it does once so many programs were told to stop."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         note(journal, "stopping")
-        time.sleep(float(seconds))
+        while Path(journal).read_text().count('"stopping"') < int(together):
+            time.sleep(0.05)
         note(journal, "stopped")
         sys.exit(0)
 
@@ -93,6 +94,12 @@ def beat(seconds: str = "0.2", code: str = "") -> None:
         time.sleep(float(seconds))
         if code:
             sys.exit(int(code))
+
+
+def beat_and_freeze() -> None:
+    """Complete one cycle, and hear nothing any more."""
+    Path(os.environ["HEARTBEAT_FILE"]).touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class Answer(BaseHTTPRequestHandler):

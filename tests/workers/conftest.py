@@ -13,8 +13,10 @@ from app.celery_app import configuration, create_celery
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.models.job import Job
-from app.services.jobs import Doorbell, enqueue
+from app.services import publisher
+from app.services.jobs import Doorbell, doorbell, enqueue
 from app.services.unit_of_work import unit_of_work
+from app.workers import blocking, broker, execution, slots
 from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.workers import kinds
@@ -22,10 +24,23 @@ from tests.workers.child import Child
 from tests.workers.kinds import LEDGER
 from tests.workers.processes import CeleryProcess, worker
 
+PATIENCE = 60.0
+"""Seconds that this process waits for a server, in the place of the few that a program in production does."""
+
 Ledger = Callable[[], Awaitable[list[str]]]
 Ask = Callable[..., Awaitable[uuid.UUID]]
 RowOf = Callable[[uuid.UUID], Awaitable[Job]]
 StartWorker = Callable[..., CeleryProcess]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is slow to answer is none that is away, and a slow job leaves time for the next."""
+    for module in (blocking, publisher, slots):
+        monkeypatch.setattr(module, "TIMEOUT", int(PATIENCE))
+    monkeypatch.setattr(doorbell, "TIMEOUT", PATIENCE)
+    monkeypatch.setattr(broker, "BROKER_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(execution, "SERVE_SECONDS", PATIENCE)
 
 
 @pytest.fixture
@@ -45,14 +60,14 @@ async def ledger(sessions: Sessions) -> Ledger:
 @pytest.fixture
 async def ask(settings: AppSettings, sessions: Sessions) -> AsyncIterator[Ask]:
     """Accept a job as a request does, and ring."""
-    doorbell = Doorbell(create_celery(lambda: configuration(settings)))
+    bell = Doorbell(create_celery(lambda: configuration(settings)))
 
     async def ask(kind: str, **args: Any) -> uuid.UUID:
-        async with unit_of_work(sessions, doorbell) as session:
+        async with unit_of_work(sessions, bell) as session:
             return (await enqueue(session, kind, args, owner_id=OWNER)).id
 
     yield ask
-    await doorbell.aclose()
+    await bell.aclose()
 
 
 @pytest.fixture
@@ -84,17 +99,23 @@ def start_worker(settings: AppSettings, tmp_path: Path) -> Iterator[StartWorker]
 
 
 @pytest.fixture
-def brisk(settings: AppSettings, tmp_path: Path) -> AppSettings:
-    """Settings with a short lease and a short patience."""
-    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
-    return make_settings(tmp_path, database, redis, JOB_LEASE_SECONDS="3", JOB_CANCEL_GRACE="1")
+def lease() -> float:
+    """Seconds, more than a busy machine pauses; tests of the renewal have one that is due sooner."""
+    return 120.0
 
 
 @pytest.fixture
-async def child(brisk: AppSettings, engine: AsyncEngine, sessions: Sessions) -> AsyncIterator[Child]:
+def leased(settings: AppSettings, tmp_path: Path, lease: float) -> AppSettings:
+    """Settings with a lease of so many seconds, and a long patience with cancelled jobs."""
+    database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
+    return make_settings(tmp_path, database, redis, JOB_LEASE_SECONDS=str(lease), JOB_CANCEL_GRACE="120")
+
+
+@pytest.fixture
+async def child(leased: AppSettings, engine: AsyncEngine, sessions: Sessions) -> AsyncIterator[Child]:
     """A worker's child in this process; its stubborn jobs end with the test."""
     kinds.RELEASED.clear()
-    child = Child(brisk, engine, sessions)
+    child = Child(leased, engine, sessions)
     yield child
     kinds.RELEASED.set()
     child.keeper.close()

@@ -5,9 +5,9 @@ import os
 import signal
 import tempfile
 import threading
-import time
 from pathlib import Path
 
+import psycopg
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
@@ -17,6 +17,7 @@ from app.models.job import Job
 from app.services.jobs import JobFailed, RunningJob, enqueue, job
 from app.services.media.run import Limits, held_open, run_tool
 from app.services.media.tools import find_tools
+from tests.servers import plain, wait_for
 
 RELEASED = threading.Event()
 """Lets stubborn jobs of this process end."""
@@ -84,6 +85,21 @@ async def wait(running: RunningJob, args: Args) -> None:
     await asyncio.sleep(args.seconds or 600)
 
 
+@job("test.wait_once", Args, max_attempts=2)
+async def wait_once(running: RunningJob, args: Args) -> None:
+    """It ends in its second attempt."""
+    await running.progress(0.25, "waiting")
+    await asyncio.sleep(600 if running.attempt == 1 else 0)
+
+
+@job("test.wait_for_file", Args, max_attempts=2)
+async def wait_for_file(running: RunningJob, args: Args) -> None:
+    """It ends once there is a file with the path that is its word."""
+    await running.progress(0.25, "waiting")
+    while not Path(args.word).exists():
+        await asyncio.sleep(0.05)
+
+
 @job("test.stubborn", Args)
 async def stubborn(running: RunningJob, args: Args) -> None:
     await running.progress(0.25, "waiting")
@@ -94,9 +110,23 @@ async def stubborn(running: RunningJob, args: Args) -> None:
             continue
 
 
+def wait_for_renewal(running: RunningJob) -> None:
+    """Block this thread, and what runs in it, until the keeper has renewed the job's lease."""
+    address = plain(running.settings.database.url.get_secret_value())
+    with psycopg.connect(address, autocommit=True) as connection:
+
+        def lease() -> object:
+            return connection.execute(
+                "SELECT lease_expires_at FROM jobs WHERE id = %s", [running.id]
+            ).fetchone()
+
+        begun = lease()
+        wait_for(lambda: lease() != begun, what="a renewal")
+
+
 @job("test.block", Args)
 async def block(running: RunningJob, args: Args) -> None:
-    time.sleep(args.seconds)
+    wait_for_renewal(running)
     await note(running, args.word)
 
 
@@ -121,7 +151,7 @@ async def limited(running: RunningJob, args: Args) -> None:
     await asyncio.sleep(600)
 
 
-@job("test.limited_stubborn", Args, soft_limit=1.0, hard_limit=2.0, max_attempts=1)
+@job("test.limited_stubborn", Args, soft_limit=20.0, hard_limit=40.0, max_attempts=1)
 async def limited_stubborn(running: RunningJob, args: Args) -> None:
     await stubborn(running, args)
 
@@ -167,9 +197,9 @@ async def refuse_and_keep_nothing(running: RunningJob, args: Args) -> None:
 async def odd_progress(running: RunningJob, args: Args) -> None:
     await running.progress(0.5, "half\0way \ud800")
     await running.progress(float("nan"), "no share")
-    await asyncio.sleep(args.seconds)
+    await asyncio.to_thread(wait_for_renewal, running)
 
 
-@job("test.hard_limit_alone", Args, hard_limit=1.0, max_attempts=1)
+@job("test.hard_limit_alone", Args, hard_limit=20.0, max_attempts=1)
 async def hard_limit_alone(running: RunningJob, args: Args) -> None:
     await stubborn(running, args)

@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def environment(settings: AppSettings, **values: str) -> dict[str, str]:
-    """What a process needs to work on the test's own database, and quickly."""
+    """What a process needs to work on the test's own database, and quickly.
+
+    Its leases and its patience last longer than a busy machine pauses.
+    """
     own = {
         "APP_ENV": "testing",
         "STATE_DIR": str(settings.state_dir),
@@ -25,9 +28,9 @@ def environment(settings: AppSettings, **values: str) -> dict[str, str]:
         "REDIS_URL": settings.redis.url.get_secret_value(),
         "SECRET_KEY": SECRET_KEY,
         "WORKSPACE_MINIMUM_FREE": "0",
-        "JOB_LEASE_SECONDS": "3",
+        "JOB_LEASE_SECONDS": "120",
         "JOB_SWEEP_SECONDS": "0.5",
-        "JOB_CANCEL_GRACE": "1",
+        "JOB_CANCEL_GRACE": "120",
         "WORKER_CONCURRENCY": "2",
         "PYTHONPATH": str(ROOT),
     }
@@ -95,6 +98,10 @@ class CeleryProcess:
             for orphan in orphans:
                 orphan.kill()
             assert not orphans, f"children of {self.name} outlived it: {orphans}"
+
+    def lines(self) -> list[str]:
+        """What it has said, without a line that it has not yet ended."""
+        return self.text().rpartition("\n")[0].splitlines()
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")

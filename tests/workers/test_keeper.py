@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from app.workers import keeper as module
 from app.workers.keeper import Keeper
 from app.workers.watch import Claim, Progress, Reason, Watch
-from tests.servers import wait_for
+from tests.servers import DEADLINE, wait_for
 
 AWAY = OperationalError("SELECT 1", {}, Exception("away"))
 
@@ -50,7 +50,7 @@ class Bench:
         self.line = FakeLine(*answers)
         self.keeper = Keeper(
             self.line,  # type: ignore[arg-type]  # all that a keeper asks of a line
-            lease=12.0,
+            lease=600.0,
             cancel_grace=0.0,
             on_proof=lambda: None,
             kill=self.killed.set,
@@ -103,14 +103,15 @@ async def test_a_job_out_of_time_is_killed_before_the_database_is_asked() -> Non
 async def test_progress_that_cannot_be_written_does_not_cost_the_lease() -> None:
     bench = Bench([(False,)], AWAY)
     bench.watch.renew_at = 0.0
-    held = bench.watch.held_until = time.monotonic() + 1.0
+    held = bench.watch.held_until
     bench.watch.progress.report(0.5, "halfway")
     assert bench.look() is None
     assert bench.line.asked == 2
     assert bench.watch.held_until > held
 
 
-async def test_progress_is_written_no_more_often_than_it_may() -> None:
+async def test_progress_is_written_no_more_often_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROGRESS_PERIOD", 600.0)
     bench = Bench([(False,)])
     for _ in range(2):
         bench.watch.progress.report(0.5, "halfway")
@@ -243,7 +244,7 @@ def test_a_killed_child_takes_its_tools_along() -> None:
     )
     assert child.stdout is not None
     tool = psutil.Process(int(child.stdout.readline()))
-    child.communicate("now\n", timeout=30)
+    child.communicate("now\n", timeout=DEADLINE)
     assert child.returncode == -signal.SIGKILL
 
     def gone() -> bool:

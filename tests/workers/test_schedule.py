@@ -35,6 +35,23 @@ async def triggered(scheduler: TriggerScheduler, redis: Redis) -> bool:
     return await redis.llen(TICKS) > 0
 
 
+async def refused(scheduler: TriggerScheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the broker has taken none of several triggers."""
+    tried: list[object] = []
+
+    def refuse(*trigger: object) -> bool:
+        tried.append(trigger)
+        return False
+
+    monkeypatch.setattr(scheduler._publisher, "send", refuse)
+
+    async def several() -> bool:
+        scheduler.tick()
+        return len(tried) >= 3
+
+    await until(several, "triggers that are refused")
+
+
 async def test_a_tick_sends_one_trigger_and_says_so(
     scheduler: TriggerScheduler, redis: Redis, tmp_path: Path
 ) -> None:
@@ -78,18 +95,14 @@ async def test_a_broker_that_does_not_answer_is_no_waiting_trigger(
         raise blocking.ConnectionError
 
     monkeypatch.setattr(scheduler._broker, "llen", broken)
-    monkeypatch.setattr(scheduler._publisher, "send", lambda *_: False)
-    for _ in range(5):
-        scheduler.tick()
+    await refused(scheduler, monkeypatch)
     assert await read_heartbeats(redis) == []
 
 
 async def test_a_trigger_that_was_not_sent_is_no_heartbeat(
     scheduler: TriggerScheduler, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler._publisher, "send", lambda *_: False)
-    for _ in range(5):
-        scheduler.tick()
+    await refused(scheduler, monkeypatch)
     assert await read_heartbeats(redis) == []
 
 

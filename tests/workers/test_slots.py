@@ -9,10 +9,10 @@ from sqlalchemy import select
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.models.job import Job
-from app.supervision.state import free_port
 from app.workers import slots
 from app.workers.slots import Slots
 from tests.configuration import make_settings
+from tests.serving import NOBODY
 from tests.workers import kinds  # noqa: F401 - registers the job that slots ask for
 
 
@@ -28,7 +28,7 @@ async def test_due_slots_fire_with_a_request_id_of_their_own(
 async def test_without_a_database_a_later_trigger_makes_up_for_it(
     settings: AppSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    address = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    address = f"postgresql://nobody@{NOBODY}/nothing"
     away = make_settings(tmp_path, address, settings.redis.url.get_secret_value())
     await asyncio.to_thread(Slots(away.database).fire)
     assert [record.message for record in caplog.records] == ["slots_not_fired"]

@@ -16,7 +16,6 @@ from app.models.job import Job, JobState
 from app.services.heartbeats import read_heartbeats
 from app.services.jobs import enqueue, moves
 from app.services.publisher import Publisher
-from app.supervision.state import free_port
 from app.workers.blocking import Line
 from app.workers.board import Board
 from app.workers.broker import broker_client
@@ -26,6 +25,7 @@ from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import beside
 from tests.services.jobs.shapes import expired
+from tests.serving import NOBODY
 from tests.workers import kinds  # noqa: F401 - registers what is accepted here
 from tests.workers.waiting import until
 
@@ -61,7 +61,7 @@ class Bench:
             queues=("default", "media"),
             pulse_queue=PULSES,
             period=0.05,
-            lease=12.0,
+            lease=600.0,
         )
 
     def busy(self) -> None:
@@ -141,9 +141,9 @@ async def test_a_dead_server_is_not_blamed_on_the_worker(
 ) -> None:
     database, redis = settings.database.url.get_secret_value(), settings.redis.url.get_secret_value()
     if missing == "database":
-        database = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+        database = f"postgresql://nobody@{NOBODY}/nothing"
     else:
-        redis = f"redis://127.0.0.1:{free_port()}/0"
+        redis = f"redis://{NOBODY}/0"
     bench = Bench(make_settings(tmp_path, database, redis), tmp_path)
     bench.sweep.cycle()
     bench.sweep.close()

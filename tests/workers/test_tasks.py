@@ -21,7 +21,6 @@ from app.services.jobs import enqueue
 from app.services.unit_of_work import unit_of_work
 from app.services.workspace import Workspace
 from app.services.workspace.status import State, WorkspaceStatus
-from app.supervision.state import free_port
 from app.workers import runtime
 from app.workers.board import Board
 from app.workers.runtime import Runtime
@@ -29,6 +28,7 @@ from app.workers.tasks import jobs
 from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import plain, wait_for
+from tests.serving import NOBODY
 from tests.workers import kinds  # noqa: F401 - registers what is accepted here
 
 NOTHING = dict.fromkeys(
@@ -49,8 +49,9 @@ def child(settings: AppSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ru
     monkeypatch.setattr(runtime, "_runtime", child)
     # A task that is called looks at the configuration of the one Celery instance.
     monkeypatch.setitem(vars(config), "settings", settings)
-    # Only processes that a job started would be killed; here there are a test's servers too.
+    # Only processes that a job started would be killed; here there are a test's servers too, and the test.
     child.executor._kill_tools = lambda: None
+    child.keeper._kill = lambda: None
     yield child
     runtime.close_runtime()
 
@@ -144,7 +145,7 @@ def test_pruning_goes_on_until_nothing_old_is_left(child: Runtime, settings: App
 
 def test_kept_answers_are_pruned_when_their_time_is_over(child: Runtime, settings: AppSettings) -> None:
     with psycopg.connect(plain(settings.database.url.get_secret_value()), autocommit=True) as connection:
-        for key, left in (("over", "-1 second"), ("good", "1 minute")):
+        for key, left in (("over", "-1 second"), ("good", "1 hour")):
             connection.execute(
                 "INSERT INTO idempotency_keys (id, user_id, operation, key_hash, fingerprint, expires_at)"
                 " VALUES (gen_random_uuid(), %s, 'POST /x', %s, '', now() + %s::interval)",
@@ -226,7 +227,7 @@ def test_without_a_database_a_message_is_over_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    address = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    address = f"postgresql://nobody@{NOBODY}/nothing"
     away = make_settings(tmp_path, address, settings.redis.url.get_secret_value())
     lonely = Runtime(away, create_celery(lambda: configuration(away)), Board(1), 0)
     monkeypatch.setattr(runtime, "_runtime", lonely)

@@ -25,6 +25,7 @@ from app.services.unit_of_work import unit_of_work
 from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import redis_server, state_folder
+from tests.services.jobs.shapes import expired
 from tests.workers.conftest import Ask, Ledger, RowOf, StartWorker
 from tests.workers.processes import CeleryProcess
 from tests.workers.waiting import until
@@ -79,17 +80,20 @@ async def test_a_worker_runs_what_was_accepted(
     job = await ended(row_of, await ask("test.effect", word="hello"))
     assert job.state == JobState.SUCCEEDED
     assert await ledger() == ["hello"]
-    lines = [json.loads(line) for line in worker.text().splitlines() if line.startswith("{")]
-    assert {"job_started", "job_ended"} <= {
-        line["message"] for line in lines if line.get("job_id") == str(job.id)
-    }
+
+    async def has_told() -> bool:
+        lines = [json.loads(line) for line in worker.lines() if line.startswith("{")]
+        told = {line["message"] for line in lines if line.get("job_id") == str(job.id)}
+        return {"job_started", "job_ended"} <= told
+
+    await until(has_told, "the lines of the job")
 
 
 @pytest.mark.usefixtures("redis", "ledger")
 async def test_a_job_that_kills_its_worker_is_given_up(
     ask: Ask, row_of: RowOf, start_worker: StartWorker
 ) -> None:
-    start_worker()
+    start_worker(JOB_LEASE_SECONDS="3")
     job = await ended(row_of, await ask("test.poison"))
     assert (job.state, job.attempt) == (JobState.FAILED, 2)
     assert job.error == {"code": "worker_died", "message": "The worker died 2 times while it ran this job."}
@@ -111,11 +115,13 @@ async def test_the_job_of_a_killed_worker_is_done_by_another(
     ask: Ask, row_of: RowOf, sessions: Sessions, start_worker: StartWorker
 ) -> None:
     first = start_worker("first")
-    job_id = await ask("test.wait", seconds=5)
+    job_id = await ask("test.wait_once")
     await waits(row_of, job_id)
     second = start_worker("second")
     await beats(second)
     first.kill()
+    async with transaction(sessions) as session:
+        await session.execute(expired(job_id))
     job = await ended(row_of, job_id)
     assert (job.state, job.attempt, job.deaths) == (JobState.SUCCEEDED, 2, 1)
 
@@ -124,7 +130,7 @@ async def test_the_job_of_a_killed_worker_is_done_by_another(
 async def test_a_stubborn_job_is_cancelled_by_killing_its_child(
     ask: Ask, row_of: RowOf, sessions: Sessions, start_worker: StartWorker
 ) -> None:
-    worker = start_worker()
+    worker = start_worker(JOB_CANCEL_GRACE="1")
     job_id = await ask("test.stubborn")
     await waits(row_of, job_id)
     before = {child.pid for child in worker.children()}
@@ -148,12 +154,7 @@ async def test_a_cancelled_job_takes_its_tool_along_and_can_be_retried(
     job_id = await ask("test.tool")
     children = []
     for attempt in (1, 2):
-
-        async def runs() -> bool:
-            return bool(tools_of(worker))
-
-        await until(runs, "the tool")
-        [tool] = tools_of(worker)
+        tool = await tool_of(worker)
         children.append(tool.ppid())
         async with transaction(sessions) as session:
             await cancel_job(session, job_id, owner_id=OWNER)
@@ -165,38 +166,47 @@ async def test_a_cancelled_job_takes_its_tool_along_and_can_be_retried(
     assert set(children) <= {child.pid for child in worker.children()}, "no child had to be killed"
 
 
-def tools_of(worker: CeleryProcess) -> list[psutil.Process]:
-    """The ffmpeg processes that a worker's children run now."""
-    found = psutil.Process(worker.pid).children(recursive=True)
-    with suppress(psutil.NoSuchProcess):
-        return [process for process in found if "ffmpeg" in process.name()]
-    return []
+async def tool_of(worker: CeleryProcess) -> psutil.Process:
+    """The ffmpeg that one of a worker's children runs, once it does."""
+    found: list[psutil.Process] = []
+
+    async def runs() -> bool:
+        for process in psutil.Process(worker.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found.extend([process] if "ffmpeg" in process.name() else [])
+        return bool(found)
+
+    await until(runs, "the tool")
+    [tool] = found
+    return tool
 
 
 @pytest.mark.usefixtures("redis", "ledger")
 async def test_a_stopped_worker_lets_its_job_end_when_it_can(
     ask: Ask, row_of: RowOf, start_worker: StartWorker
 ) -> None:
-    worker = start_worker(WORKER_SOFT_SECONDS="30")
+    worker = start_worker(WORKER_SOFT_SECONDS="600")
     job_id = await ask("test.wait", seconds=2)
     await waits(row_of, job_id)
     worker.send(signal.SIGQUIT)
-    await asyncio.to_thread(worker.wait, 25)
+    await asyncio.to_thread(worker.wait)
     assert (await row_of(job_id)).state == JobState.SUCCEEDED
 
 
 @pytest.mark.usefixtures("redis", "ledger")
 async def test_a_worker_that_waits_for_its_last_job_is_not_blamed(
-    ask: Ask, row_of: RowOf, start_worker: StartWorker
+    ask: Ask, row_of: RowOf, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     worker = start_worker()
-    job_id = await ask("test.wait", seconds=8)
+    over = tmp_path / "over"
+    job_id = await ask("test.wait_for_file", word=str(over))
     await waits(row_of, job_id)
     worker.send(signal.SIGTERM)
     for _ in range(4):
         await beats(worker)
     assert (await row_of(job_id)).state == JobState.RUNNING
-    await asyncio.to_thread(worker.wait, 25)
+    over.touch()
+    await asyncio.to_thread(worker.wait)
     assert (await row_of(job_id)).state == JobState.SUCCEEDED
 
 
@@ -210,7 +220,7 @@ async def test_a_stopped_worker_gives_back_what_it_cannot_end(
     await waits(row_of, job_id)
     children = worker.children()
     worker.send(signal.SIGQUIT)
-    await asyncio.to_thread(worker.wait, 25)
+    await asyncio.to_thread(worker.wait)
     job = await row_of(job_id)
     assert (job.state, job.attempt, job.deaths) == (JobState.QUEUED, 1, 0)
     assert not any(child.is_running() for child in children)
@@ -295,17 +305,22 @@ async def test_a_worker_that_no_longer_consumes_stops_to_beat(
     await until(piles_up, "a pulse that nobody takes")
     async with transaction(sessions) as session:
         await enqueue(session, "test.effect", {}, owner_id=OWNER)
-    silent_since = modified(worker)
-    for _ in range(2):
-        await sweeps(redis)
+
+    async def is_silent() -> bool:
+        # A pulse that it took before may still be on its way through a child.
+        since = modified(worker)
+        for _ in range(3):
+            await sweeps(redis)
+        return modified(worker) == since
+
+    await until(is_silent, "silence through several sweeps")
     assert worker.alive
-    assert modified(worker) == silent_since
 
 
 @pytest.mark.usefixtures("redis", "ledger")
 async def test_a_job_that_blocks_its_child_keeps_its_lease(
     ask: Ask, row_of: RowOf, start_worker: StartWorker
 ) -> None:
-    start_worker()
-    job = await ended(row_of, await ask("test.block", seconds=5))
+    start_worker(JOB_LEASE_SECONDS="15")
+    job = await ended(row_of, await ask("test.block"))
     assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)

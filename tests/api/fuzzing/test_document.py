@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from app.core.config import AppSettings
-from app.supervision.state import free_port
 from tests.accounts import ADMIN, OWNER
 from tests.configuration import PATIENT, UNHURRIED
-from tests.servers import DEADLINE, wait_for
+from tests.servers import DEADLINE, own_port, wait_for
 from tests.workers.processes import ROOT, environment
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -23,7 +22,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 
 @pytest.fixture
 def variables(settings: AppSettings) -> dict[str, str]:
-    given = environment(settings, PORT=str(free_port()), METRICS_TOKEN="scrape-me", LOG_LEVEL="WARNING")
+    given = environment(settings, PORT=str(own_port()), METRICS_TOKEN="scrape-me", LOG_LEVEL="WARNING")
     # Jobs wait for ever here, and a stream of their events would last as long as it may.
     return PATIENT | UNHURRIED | given | {"JOB_EVENTS_SECONDS": "0.2"}
 

@@ -9,8 +9,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from app.core.config.groups import EmailSettings
 from app.services.mail import Letter, compose
-from app.supervision.state import free_port
-from tests.servers import DEADLINE
+from tests.servers import DEADLINE, own_port
 
 USER, PASSWORD = "holdfast", "a mail password"
 
@@ -47,7 +46,7 @@ class MailServer:
         self._controller = Controller(
             self,
             hostname="127.0.0.1",
-            port=free_port(),
+            port=own_port(),
             ready_timeout=DEADLINE,
             ssl_context=tls if implicit else None,
             **options,

@@ -27,10 +27,10 @@ from tests.accounts import EMAILS, OTHER, OWNER
 from tests.services.accounts.belongings import give, left
 from tests.services.mail.conftest import StartServer, start_server
 from tests.workers.child import Child
-from tests.workers.conftest import StartWorker, brisk, child, start_worker
+from tests.workers.conftest import StartWorker, child, leased, start_worker
 from tests.workers.waiting import until
 
-__all__ = ["brisk", "child", "start_server", "start_worker"]
+__all__ = ["child", "leased", "start_server", "start_worker"]
 
 PRINCIPAL = Principal(OWNER, UserRole.USER, frozenset(Scope))
 
@@ -47,12 +47,12 @@ async def work(child: Child, queue: str = "default") -> None:
 
 
 @pytest.fixture
-def with_server(brisk: AppSettings, start_server: StartServer) -> Callable[..., Any]:
+def with_server(leased: AppSettings, start_server: StartServer) -> Callable[..., Any]:
     """Give the child's settings a mail server."""
 
     def start(child: Child, **options: object) -> Any:
         server = start_server(**options)
-        child.executor._settings = brisk.model_copy(update={"email": server.settings()})
+        child.executor._settings = leased.model_copy(update={"email": server.settings()})
         return server
 
     return start
@@ -209,7 +209,7 @@ async def test_an_account_is_erased_by_a_real_worker_that_is_killed_meanwhile(
         session.add(running)
         await session.execute(update(User).where(User.id == OWNER).values(deleted_at=func.now()))
         await enqueue(session, deletion.DELETE, {"user_id": OWNER}, owner_id=SYSTEM_OWNER)
-    first = start_worker("first")
+    first = start_worker("first", JOB_LEASE_SECONDS="3")
 
     async def has_begun() -> bool:
         async with sessions() as session:
@@ -220,7 +220,7 @@ async def test_an_account_is_erased_by_a_real_worker_that_is_killed_meanwhile(
     async with transaction(sessions) as session:
         values = {"state": JobState.CANCELLED, "lease_expires_at": None, "finished_at": func.now()}
         await session.execute(update(Job).where(Job.id == running.id).values(values))
-    start_worker("second")
+    start_worker("second", JOB_LEASE_SECONDS="3")
 
     async def is_gone() -> bool:
         return (await left(sessions, OWNER))["users"] == 0

@@ -17,10 +17,10 @@ from app.services.jobs import JobFailed
 from app.services.workspace import Workspace
 from tests.accounts import OWNER
 from tests.workers.child import Child
-from tests.workers.conftest import brisk, child
+from tests.workers.conftest import child, leased
 from tests.workers.tasks.test_accounts import ask_export, exported, work
 
-__all__ = ["brisk", "child"]
+__all__ = ["child", "leased"]
 
 
 async def job_of(sessions: Sessions, export_id: uuid.UUID) -> Job:
