@@ -93,7 +93,7 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-s
  && chmod 755 /opt/redis/redis-server
 
 FROM runtime AS development
-ENV APP_ENV=development PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/opt/redis
+ENV APP_ENV=development PATH=$PATH:/opt/redis
 COPY --from=development-packages /opt/redis /opt/redis
 COPY --from=development-packages /opt/venv /opt/venv
 

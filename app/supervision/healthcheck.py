@@ -37,7 +37,8 @@ def check(run: Path, silence: float) -> str:
         if program == "api":
             answers(run, names)
         else:
-            completes(run, names, silence)
+            for name in names:
+                completes(run / "heartbeats" / name, silence)
     return f"alive: {', '.join(sorted(programs))}"
 
 
@@ -71,22 +72,33 @@ def is_live(path: str) -> bool:
             return False
 
 
-def completes(run: Path, names: list[str], silence: float) -> None:
+def completes(heartbeat: Path, silence: float) -> None:
     """The supervisor's watchdog restarts what completes no cycle; this tells where even that is no help."""
-    for name in names:
-        try:
-            age = time.time() - (run / "heartbeats" / name).stat().st_mtime
-        except OSError as error:
-            raise UnhealthyError(f"{name} has completed no cycle") from error
-        if age > silence:
-            raise UnhealthyError(f"{name} has completed no cycle for {age:.0f} s")
+    try:
+        age = time.time() - heartbeat.stat().st_mtime
+    except OSError as error:
+        raise UnhealthyError(f"{heartbeat.name} has completed no cycle") from error
+    if age > silence:
+        raise UnhealthyError(f"{heartbeat.name} has completed no cycle for {age:.0f} s")
+
+
+def check_alone(heartbeat: Path, silence: float) -> str:
+    """Judge the one program of a container without supervisord by its heartbeat file.
+
+    Raises:
+        UnhealthyError: it has completed no cycle, or none for too long.
+    """
+    completes(heartbeat, silence)
+    return f"alive: {heartbeat.name}"
 
 
 def main() -> int:
-    """Check by the environment of the container."""
+    """Check by the environment of the container; that of one without supervisord names a heartbeat file."""
     silence = 3 * float(os.environ.get("WATCHDOG_TIMEOUT") or 30)
+    alone = os.environ.get("HEARTBEAT_FILE")
     try:
-        said, code = check(Path(os.environ["RUN_DIR"]), silence), 0
+        said = check_alone(Path(alone), silence) if alone else check(Path(os.environ["RUN_DIR"]), silence)
+        code = 0
     except UnhealthyError as error:
         said, code = str(error), UNHEALTHY
     sys.stdout.write(f"{said}\n")

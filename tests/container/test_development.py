@@ -36,7 +36,7 @@ def project(checkout: Path) -> Iterator[Project]:
     if reason := lacks(DEVELOPMENT, POSTGRES, REDIS):
         pytest.skip(reason)
     with brought(Project(checkout / "docker-compose.dev.yml", folder=checkout)) as project:
-        project.run("up", "--detach")
+        project.run("up", "--detach", "--wait")
         yield project
 
 
