@@ -1,4 +1,5 @@
 # Read by .ci/run: an engine, the images built in it beside other work, and the tests of them.
+. .ci/beside.sh
 
 image_begin() {
     work=$(mktemp -d)
@@ -10,12 +11,9 @@ image_begin() {
         [ "$(id -u)" = 0 ] || return 0
         start_engine || return 0
     fi
-    have_compose || echo "Compose files are not brought up: docker compose is not to be had." >&2
-    # In a group of its own, so that all of it can be ended.
-    set -m
-    build_image >"$work/build.log" 2>&1 &
-    build_pid=$!
-    set +m
+    have_compose || true # image_test tells
+    begin_beside "$work/build.log" build_image
+    build_pid=$beside_pid
 }
 
 # An engine of our own, with its data where it can be thrown away; it gives way to the tests.
@@ -83,15 +81,27 @@ image_test() {
         echo "FAILED image build"
         return 1
     fi
+    local failed=0
+    has_compose || failed=1
     # In their order: what is looked at in a quiet container comes before what is killed in it.
     HOLDFAST_IMAGE=holdfast:ci HOLDFAST_IMAGE_AGAIN=holdfast:again PLANTED_SECRET=$(cat "$work/planted") \
         HOLDFAST_DEV_IMAGE=holdfast:development POSTGRES_IMAGE=holdfast:data REDIS_IMAGE=holdfast:data \
-        .venv/bin/pytest -q -p no:randomly tests/container
+        .venv/bin/pytest -q -p no:randomly tests/container || failed=1
+    return "$failed"
+}
+
+# Where tests would pass over the compose files, say so; root could have had all of it.
+has_compose() {
+    local why
+    why=$(.venv/bin/python -c 'from tests.container.compose import lacks_compose; print(lacks_compose())') || return 1
+    [ -n "$why" ] || return 0
+    echo "Compose files are not brought up: $why."
+    [ "$(id -u)" != 0 ] || { echo "FAILED compose files"; return 1; }
 }
 
 image_end() {
     # Nothing here may change how the run has ended.
-    if [ -n "$build_pid" ]; then kill -- "-$build_pid" 2>/dev/null || true; fi
+    end_beside "$build_pid"
     if [ -n "$engine_pid" ]; then
         kill "$engine_pid" 2>/dev/null || true
         wait "$engine_pid" 2>/dev/null || true

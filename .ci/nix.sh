@@ -1,5 +1,6 @@
 # Read by .ci/run: Nix in a tree of Debian 13, and all that the flake has, on tests/nix/standin in the place of nixpkgs.
 # What only builds and downloads runs beside other work; the shell and the image are tried after it.
+. .ci/beside.sh
 
 nix_begin() {
     nix_work=$(mktemp -d)
@@ -9,11 +10,8 @@ nix_begin() {
     command -v debootstrap >/dev/null || nix_why=${nix_why:-"debootstrap is not installed"}
     [ -z "$nix_why" ] || return 0
     tree=$nix_work/tree
-    # In a group of its own, so that all of it can be ended.
-    set -m
-    nice -n 10 bash -c 'set -euo pipefail; . .ci/nix.sh; tree=$1; nix_build' nix "$tree" >"$nix_work/log" 2>&1 &
-    nix_pid=$!
-    set +m
+    begin_beside "$nix_work/log" nice -n 10 bash -c 'set -euo pipefail; . .ci/nix.sh; tree=$1; nix_build' nix "$tree"
+    nix_pid=$beside_pid
 }
 
 nix_test() {
@@ -38,10 +36,7 @@ nix_test() {
 
 nix_end() {
     # Nothing here may change how the run has ended.
-    if [ -n "${nix_pid:-}" ]; then
-        kill -- "-$nix_pid" 2>/dev/null || true
-        wait "$nix_pid" 2>/dev/null || true
-    fi
+    end_beside "${nix_pid:-}"
     if [ -n "${nix_work:-}" ]; then rm -rf --one-file-system "$nix_work" || true; fi
 }
 
