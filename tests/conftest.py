@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.core.config import AppSettings
+from app.core.config import AppSettings, known_names
 from app.core.database import Sessions, create_engine, create_sessions
 from app.core.limits import Counters
 from app.core.redis import create_redis
@@ -36,6 +36,12 @@ hypothesis.settings.load_profile("busy")
 
 FORGETFUL = ("fsync", "full_page_writes", "synchronous_commit")
 """What guards a PostgreSQL against a power cut; that of a test run ends with it, and makes many databases."""
+
+
+def pytest_configure() -> None:
+    """Forget the settings of this shell or container: tests and what they start are given theirs."""
+    for name in known_names():
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

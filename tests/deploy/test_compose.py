@@ -101,7 +101,7 @@ def test_images_of_all_services_are_chosen_by_variables(file: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_every_variable_of_the_application_is_a_setting(file: str) -> None:
     beside = {"ONLY_BEAT", "HEARTBEAT_FILE", "WATCHFILES_FORCE_POLLING"}
-    beside |= {"TEST_DATABASE_URL", "TEST_REDIS_URL", "HOME"}
+    beside |= {"TEST_DATABASE_URL", "TEST_REDIS_URL", "HOME", "HYPOTHESIS_STORAGE_DIRECTORY"}
     for name, told in services(file).items():
         if name not in {"postgres", "redis"}:
             assert set(told.get("environment", {})) <= known_names() | beside, name

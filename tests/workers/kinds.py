@@ -140,9 +140,11 @@ async def tell(running: RunningJob, args: Args) -> None:
 async def run_ffmpeg(running: RunningJob, args: Args) -> None:
     await running.progress(0.25, "waiting")
     ffmpeg = find_tools(running.settings.media).ffmpeg
-    picture = ["-v", "error", "-re", "-f", "lavfi", "-i", "testsrc", "-f", "null", "-"]
     limits = Limits(seconds=600, memory=2**31, output=1024)
-    with tempfile.TemporaryDirectory() as folder, held_open(Path(__file__)) as reads:
+    with tempfile.TemporaryDirectory() as folder, held_open(Path("/dev/zero")) as reads:
+        # Black pictures without end, which every ffmpeg reads.
+        raw = ["-f", "rawvideo", "-video_size", "16x16", "-framerate", "25", "-i", str(reads.path)]
+        picture = ["-v", "error", "-re", *raw, "-f", "null", "-"]
         await run_tool(ffmpeg, picture, folder=Path(folder), reads=reads, limits=limits)
 
 

@@ -80,6 +80,8 @@ def test_the_options_alone_keep_a_script_from_its_target(
     script.write_text("ffconcat version 1.0\nfile target.ts\n")
     (tmp_path / "target.ts").write_bytes(samples.data("clip.ts"))
     shown = ("-v", "error", "-show_entries", "format=format_name", "-i", f"file:{script}")
+    if b"concat" not in probed(media_tools, "-v", "error", "-demuxers").stdout:
+        pytest.skip("this ffmpeg reads no concat scripts, whatever it is told")
     assert b"concat" in probed(media_tools, *shown).stdout, "this attack works on an ffmpeg left to itself"
     for media_type in MEDIA_TYPES.values():
         seen = probed(media_tools, *probe.arguments(script, media_type)).stdout
