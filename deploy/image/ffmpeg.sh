@@ -14,6 +14,8 @@ decoders=$decoders,pcm_f64le,pcm_f64be,pcm_alaw,pcm_mulaw,pcm_dvd,pcm_bluray,adp
 
 demuxers=mov,matroska,ogg,avi,mpegts,mpegps,mp3,aac,flac,wav,gif,rawvideo,pcm_s16le,pcm_f32le
 demuxers=$demuxers,image_jpeg_pipe,image_png_pipe,image_webp_pipe,image_bmp_pipe,image_tiff_pipe
+# Nothing is opened as one of these: by them ffmpeg tells what a stream of mpegps or mpegts is that names no codec.
+demuxers=$demuxers,mpegvideo,m4v,h264,hevc,vvc,ac3,eac3,dts,truehd,loas
 
 encoders=libx264,libvpx_vp8,libvpx_vp9,libwebp,libwebp_anim,mjpeg,png,gif,rawvideo,wrapped_avframe
 encoders=$encoders,aac,libopus,libmp3lame,flac,pcm_u8,pcm_s16le,pcm_f32le
