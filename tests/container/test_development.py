@@ -15,8 +15,13 @@ from tests.servers import wait_for
 
 pytestmark = pytest.mark.container
 
-SHARE = ("tests/core", "tests/services/jobs", "tests/services/media/test_probe.py")
-"""Tests of the settings, of the database, of a Redis that is killed, and of media tools."""
+SHARE = (
+    *("tests/core", "tests/services/jobs", "tests/cli/test_storage.py", "tests/supervision/embedded"),
+    *(f"tests/services/media/test_{name}.py" for name in ("probe", "process", "unreadable", "names")),
+    "tests/stack/test_first_use.py",
+)
+"""Tests of the settings, of the database, of a Redis that is killed, of the command, of embedded servers, of
+the image's own media tools, of what writes into a checkout elsewhere, and of the whole stack."""
 
 LEFT_OUT = (".git", ".venv", ".env", ".holdfast", ".*_cache", "__pycache__", "node_modules", "secrets")
 
