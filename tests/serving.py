@@ -45,6 +45,7 @@ class Cable:
         self._target = (parts.hostname or "127.0.0.1", parts.port or 0)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def mend(self) -> None:
@@ -57,6 +58,10 @@ class Cable:
         for writer in self._open:
             writer.transport.abort()
         self._open.clear()
+        # Some may be on their way to the server still.
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
 
     def through(self, address: str) -> str:
         """The address with this cable in between."""
@@ -66,8 +71,16 @@ class Cable:
         return parts._replace(netloc=netloc).geturl()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        # A task of its own: streams of Python 3.11 complain where that of this call is cancelled.
+        task = asyncio.create_task(self._connect(reader, writer))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+        await asyncio.wait([task])
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward, back = await asyncio.open_connection(*self._target)
-        self._open |= {writer, back}
+        self._open.add(back)
         await asyncio.gather(self._copy(reader, back), self._copy(onward, writer))
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
