@@ -41,7 +41,7 @@ from app.services.metrics import Metrics
 from app.services.workspace import Workspace
 
 UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
-"""FastAPI's own telemetry: nothing here sends any, and it would look for who does at each request."""
+"""FastAPI's own telemetry: it would look at each request for where to send any, and nothing is set up."""
 
 logger = logging.getLogger(__name__)
 

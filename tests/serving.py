@@ -77,6 +77,9 @@ class Cable:
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
         await asyncio.wait([task])
+        writer.close()
+        if not task.cancelled():
+            task.exception()  # nobody listens there: the client sees that
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward, back = await asyncio.open_connection(*self._target)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.console import console, errors, print_json
-from app.core.commands import command
+from app.core.commands import command, program
 from app.core.config import AppSettings, load_settings
 from app.core.database import create_engine, create_sessions, is_unavailable, transaction
 from app.exceptions.base import AppException
@@ -25,7 +25,7 @@ from app.supervision.control import StackError
 
 T = TypeVar("T")
 
-HOW: Final = "make one with `holdfast create-admin EMAIL`"
+HOW: Final = f"make one with {program('create-admin EMAIL')}"
 
 _NOT_MIGRATED: Final = frozenset({"42P01", "42703"})
 """SQLSTATEs of tables and columns that are not there."""
@@ -131,7 +131,7 @@ def _told(error: SQLAlchemyError) -> Exception:
             f"PostgreSQL does not answer: start it with {command('up')}, or correct DATABASE_URL"
         )
     if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_MIGRATED:
-        return StackError("the database is not migrated: run `holdfast migrate` first")
+        return StackError(f"the database is not migrated: run {program('migrate')} first")
     return error
 
 

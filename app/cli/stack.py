@@ -236,9 +236,9 @@ def api(
 
 
 def _run_api(plan: Plan, *, reload: bool) -> int:
-    command = [sys.executable, "-m", "app.server", *(["--reload"] if reload else [])]
+    arguments = [sys.executable, "-m", "app.server", *(["--reload"] if reload else [])]
     process = subprocess.Popen(
-        command, env=plan.environment(log_file=True), stdout=subprocess.PIPE, text=True, errors="replace"
+        arguments, env=plan.environment(log_file=True), stdout=subprocess.PIPE, text=True, errors="replace"
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.send_signal(signal.SIGTERM))

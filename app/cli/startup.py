@@ -141,9 +141,9 @@ class Plan:
 
     def migrate_from_beside(self) -> None:
         """Have a process beside the stack migrate; an embedded database can only follow supervisord."""
-        command = [sys.executable, "-m", "app.cli", "migrate", "--quiet", "--beside"]
+        arguments = [sys.executable, "-m", "app.cli", "migrate", "--quiet", "--beside"]
         environment = self.environment(log_file=False)
-        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+        subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL)
 
     def migrate(self, alive: Callable[[], bool] = lambda: True) -> str:
         """Bring the schema to this version's as soon as the database answers.
@@ -245,6 +245,6 @@ def holder(port: int) -> str:
             local = connection.laddr.port if connection.laddr else 0
             if connection.status == psutil.CONN_LISTEN and local == port and connection.pid:
                 process = psutil.Process(connection.pid)
-                command = " ".join(process.cmdline()) or process.name()
-                return f"process {connection.pid} ({command[:120]})"
+                called = " ".join(process.cmdline()) or process.name()
+                return f"process {connection.pid} ({called[:120]})"
     return "a program of another user"

@@ -23,3 +23,8 @@ def spoken(name: str) -> str:
 def command(name: str) -> str:
     """The same in backticks, for a sentence."""
     return f"`{spoken(name)}`"
+
+
+def program(arguments: str) -> str:
+    """``holdfast`` itself with its arguments, for what ``make`` does not have."""
+    return f"`{'.venv/bin/' if in_checkout() else ''}holdfast {arguments}`"

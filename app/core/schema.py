@@ -28,7 +28,7 @@ _PAUSE: Final = 0.25
 
 RECODE: Final = (
     f"only {ENCODING} holds every text. Make one by `CREATE DATABASE name ENCODING '{ENCODING}' TEMPLATE "
-    "template0`, and name it in DATABASE_URL"
+    "template0`, carry over what is in this one (pg_dump, psql), and name the new one in DATABASE_URL"
 )
 """What to do with a database of another encoding."""
 
@@ -52,7 +52,7 @@ def migrate(settings: AppSettings, revision: str = "head") -> str:
     """
     head = head_revision()
     with _connection(settings) as connection:
-        refuse_other_encodings(connection)
+        _refuse_other_encodings(connection)
         present = current_revision(connection)
         if present not in {None, head, *older_revisions()}:
             _log.warning("schema_is_newer", extra={"revision": present, "expected": head})
@@ -61,7 +61,7 @@ def migrate(settings: AppSettings, revision: str = "head") -> str:
     return head
 
 
-def refuse_other_encodings(connection: Connection) -> None:
+def _refuse_other_encodings(connection: Connection) -> None:
     """Hold the database against the one encoding that holds every text, before there is any.
 
     Raises:

@@ -17,8 +17,10 @@ from app.supervision.state import State
 _DATA_SERVERS: Final = ("postgres", "redis")
 _APPLICATION_SECONDS: Final = 10.0
 _DATA_SECONDS: Final = 5.0
-_CLOCK_SECONDS: Final = 10.0
-"""By how much supervisord's note of a start, made before it forks, may differ from the system's."""
+_CLOCK_SECONDS: Final = 2.0
+"""By how much supervisord's note of a start may differ from the system's."""
+_FORK_SECONDS: Final = 10.0
+"""How long after that note a busy machine may fork."""
 
 
 def end_orphans(state: State) -> list[str]:
@@ -57,7 +59,8 @@ def _rows(state: State) -> list[dict[str, Any]]:
 def _is_the_one(process: psutil.Process, row: dict[str, Any]) -> bool:
     """Whether the process is the one that was noted, not a later one with the same number."""
     noted = datetime.fromisoformat(row["started_at"]).timestamp()
-    return abs(process.create_time() - noted) <= _CLOCK_SECONDS and process.status() != psutil.STATUS_ZOMBIE
+    late = process.create_time() - noted
+    return -_CLOCK_SECONDS <= late <= _FORK_SECONDS and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _belongs(process: psutil.Process, state: State) -> bool:

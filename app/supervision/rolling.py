@@ -14,8 +14,9 @@ from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
 READY_PATH: Final = "/health/ready"
 _ASK_TIMEOUT: Final = 5.0
 _PAUSE: Final = 0.1
-_OTHERS_SECONDS: Final = 3.0
-"""How long another process may be not ready: on a busy machine a database may once be too slow to answer."""
+_BREATH: Final = 1.0
+_ASKED: Final = 3
+"""How often the others are asked: on a busy machine one answer may come too late, or a database's."""
 
 
 class Stopped(Exception):
@@ -91,11 +92,11 @@ class Rolling(ControllerPluginBase):  # type: ignore[misc] # supervisor has no t
 
     def _check_others(self, names: list[str], leaving: str) -> None:
         others = [self._socket(name) for name in names if name != leaving]
-        deadline = time.monotonic() + _OTHERS_SECONDS
-        while not any(map(is_ready, others)):
-            if time.monotonic() > deadline:
-                raise Stopped(f"no process but {leaving} is ready, so it is left as it is")
-            time.sleep(_PAUSE)
+        for _ in range(_ASKED):
+            if any(map(is_ready, others)):
+                return
+            time.sleep(_BREATH)
+        raise Stopped(f"no process but {leaving} is ready, so it is left as it is")
 
     def _replace(self, supervisor: Any, program: str, name: str) -> None:
         started = time.monotonic()

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
-from app.cli.accounts import first_admin, first_admin_or_hint, has_admin
+from app.cli.accounts import HOW, first_admin, first_admin_or_hint, has_admin
 from app.cli.stack import _prepare
 from app.cli.startup import Plan
 from app.core import schema
@@ -247,7 +247,7 @@ def test_a_log_is_told_how_to_make_an_administrator_and_none_is_made(
     assert holdfast(nobody, "migrate", "--quiet").exit_code == 0
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     hints = [line["hint"] for line in lines if line["message"] == "no_administrator"]
-    assert hints == ["make one with `holdfast create-admin EMAIL`"]
+    assert hints == [HOW]
     assert not has_admin(nobody)
 
 

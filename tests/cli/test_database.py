@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from app.core.database import is_unreachable
 from app.core.schema import downgrade
 from app.supervision.control import StackError
 from tests.configuration import SECRET_KEY, make_settings
-from tests.servers import beside, plain, wait_for
+from tests.servers import beside, drop, plain, wait_for
 
 AWAY = (
     *(errors.OperationalError, errors.ConnectionFailure, errors.TooManyConnections),
@@ -95,7 +96,7 @@ def test_a_script_that_fails_is_no_database_that_is_away(behind: str, redis_url:
 def test_a_database_that_cannot_hold_every_text_is_refused_and_named(
     encoding: str, database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    name = f"of_{encoding.lower()}"
+    name = f"of_{encoding.lower()}_{secrets.token_hex(4)}"
     execute(database_url, f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
     try:
         settings = make_settings(tmp_path, beside(database_url, name), redis_url)
@@ -107,7 +108,8 @@ def test_a_database_that_cannot_hold_every_text_is_refused_and_named(
         assert encoding in fault.said
         assert "CREATE DATABASE" in fault.fix
     finally:
-        execute(database_url, f"DROP DATABASE {name} WITH (FORCE)")
+        with psycopg.connect(plain(database_url), autocommit=True) as admin:
+            drop(admin, name)
 
 
 def test_the_end_of_the_patience_says_why(tmp_path: Path) -> None:

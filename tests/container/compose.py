@@ -86,7 +86,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=850,
         )
 
     def get(self, path: str) -> dict[str, Any]:

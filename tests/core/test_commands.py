@@ -5,15 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from app.core.commands import command
+from app.core.commands import command, program
 from app.core.config import PROJECT_ROOT
 
 
 @pytest.mark.parametrize(
-    ("prefix", "expected"), [(PROJECT_ROOT / ".venv", "`make up`"), (Path("/opt/venv"), "`holdfast up`")]
+    ("prefix", "made", "own"),
+    [
+        (PROJECT_ROOT / ".venv", "`make up`", "`.venv/bin/holdfast migrate`"),
+        (Path("/opt/venv"), "`holdfast up`", "`holdfast migrate`"),
+    ],
 )
 def test_it_is_told_as_it_is_called_here(
-    prefix: Path, expected: str, monkeypatch: pytest.MonkeyPatch
+    prefix: Path, made: str, own: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(prefix))
-    assert command("up") == expected
+    assert (command("up"), program("migrate")) == (made, own)

@@ -38,7 +38,11 @@ async def accept_nap(sessions: Sessions, seconds: float) -> str:
 def one_of_ours(fresh_database: str, redis_url: str) -> Iterator[Stack]:
     """A stack on servers of ours, which outlive it."""
     with fresh_stack(
-        DATABASE_URL=fresh_database, REDIS_URL=redis_url, JOB_MODULES=MODULE, SHUTDOWN_TIMEOUT="20"
+        DATABASE_URL=fresh_database,
+        REDIS_URL=redis_url,
+        JOB_MODULES=MODULE,
+        SHUTDOWN_TIMEOUT="20",
+        BODY_TIMEOUT="300",
     ) as stack:
         yield stack
 
@@ -48,7 +52,7 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
 ) -> None:
     stack = one_of_ours
     stack.start()
-    job_id = await accept_nap(sessions, seconds=60)
+    job_id = await accept_nap(sessions, seconds=600)
     stack.wait_job(job_id, "running")
     upload = SlowUpload(stack.port, stack.client.headers["Authorization"], video.read_bytes())
     upload.start()

@@ -41,9 +41,12 @@ def held(stack: Stack, job_id: str) -> list[psutil.Process]:
     """The ffmpeg that is in the middle of the job's preview, made to stand still there."""
     job = stack.client.get(f"/api/v1/jobs/{job_id}").json()
     found = tools(stack) if job["progress_word"] == "preview" and job["progress"] > 0.2 else []
+    stopped = []
     for tool in found:
-        tool.suspend()
-    return found
+        with suppress(psutil.NoSuchProcess):
+            tool.suspend()
+            stopped.append(tool)
+    return stopped
 
 
 def test_kill_9_in_mid_transcode_runs_the_job_again_and_ends_it_once(stack: Stack, film: Path) -> None:

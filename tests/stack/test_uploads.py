@@ -69,9 +69,9 @@ def test_tuspy_resumes_after_kill_9_of_the_api_in_mid_upload(stack: Stack, film:
         for _, reached, go_on in file.halts:
             assert reached.wait(DEADLINE)
             before.append(uploader.offset)
-            go_on.set()
             for name in ("api-0", "api-1"):
                 stack.kill(name)
+            go_on.set()
         sending.result(200)
     assert 0 < before[0] < before[1] < len(film)
     status = stack.client.get(str(uploader.url)).json()

@@ -4,6 +4,7 @@ import http.client
 import select
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from app.supervision import rolling
 from tests.servers import own_port
 from tests.supervision.stack import TOY, Stack, until
+
+DRAIN = 2.0
+"""Seconds in which a server that leaves tells its clients so."""
 
 
 def ready_program(stack: Stack, count: int = 2, **options: str) -> None:
@@ -105,9 +109,9 @@ def test_nothing_is_stopped_while_no_other_process_is_ready(stack: Stack) -> Non
 def test_one_answer_that_came_too_late_does_not_end_a_rollout(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answers = iter([False, True])
+    answers = iter([False, False, True])
     monkeypatch.setattr(rolling, "is_ready", lambda _path: next(answers))
-    monkeypatch.setattr(rolling, "_OTHERS_SECONDS", 60.0)
+    monkeypatch.setattr(rolling, "_BREATH", 0.0)
     rolling.Rolling(None, run_dir=tmp_path, timeout=1)._check_others(["api-0", "api-1"], "api-0")
     assert next(answers, None) is None
 
@@ -140,9 +144,15 @@ def test_wrong_arguments_are_refused(
     assert words in done.stdout
 
 
-def leave_closed(connection: http.client.HTTPConnection) -> None:
-    """Connect anew where the server has closed an idle connection, as every pool of connections does."""
+def leave_closed(connection: http.client.HTTPConnection, answered: float) -> None:
+    """Connect anew where the server has closed an idle connection, as every pool of connections does.
+
+    A client that stood still through a whole drain may find that. Any other was told with its last answer.
+    """
     if connection.sock and select.select([connection.sock], [], [], 0)[0]:
+        idle = time.monotonic() - answered
+        if idle < DRAIN:
+            raise ConnectionResetError(f"closed without a word after {idle:.1f} s")
         connection.close()
 
 
@@ -169,9 +179,10 @@ class Load:
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        answered = time.monotonic()
         while not self._enough.is_set():
             try:
-                leave_closed(connection)
+                leave_closed(connection, answered)
                 connection.request("GET", "/")
                 answer = connection.getresponse()
                 answer.read()  # the connection is closed after it where the server asked for that
@@ -179,6 +190,7 @@ class Load:
                 self.failures.append(repr(error))
                 connection.close()
             else:
+                answered = time.monotonic()
                 with self._lock:
                     self.answered += 1
         connection.close()
@@ -197,7 +209,7 @@ def test_no_request_fails_while_the_api_is_replaced_under_load(stack: Stack) -> 
         numprocs=2,
         stopwaitsecs=30,
         environment=f'API_BIND="fd://0,unix:{stack.run}/{own}.sock",JOURNAL="{stack.folder}/{own}.journal",'
-        f'DRAIN_DELAY="2"',
+        f'DRAIN_DELAY="{DRAIN}"',
     )
     stack.start()
     sockets(stack)

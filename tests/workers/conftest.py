@@ -19,13 +19,11 @@ from app.services.unit_of_work import unit_of_work
 from app.workers import blocking, broker, execution, slots
 from tests.accounts import OWNER
 from tests.configuration import make_settings
+from tests.servers import DEADLINE
 from tests.workers import kinds
 from tests.workers.child import Child
 from tests.workers.kinds import LEDGER
 from tests.workers.processes import CeleryProcess, worker
-
-PATIENCE = 60.0
-"""Seconds that this process waits for a server, in the place of the few that a program in production does."""
 
 Ledger = Callable[[], Awaitable[list[str]]]
 Ask = Callable[..., Awaitable[uuid.UUID]]
@@ -37,10 +35,10 @@ StartWorker = Callable[..., CeleryProcess]
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is slow to answer is none that is away, and a slow job leaves time for the next."""
     for module in (blocking, publisher, slots):
-        monkeypatch.setattr(module, "TIMEOUT", int(PATIENCE))
-    monkeypatch.setattr(doorbell, "TIMEOUT", PATIENCE)
-    monkeypatch.setattr(broker, "BROKER_TIMEOUT", PATIENCE)
-    monkeypatch.setattr(execution, "SERVE_SECONDS", PATIENCE)
+        monkeypatch.setattr(module, "TIMEOUT", int(DEADLINE))
+    monkeypatch.setattr(doorbell, "TIMEOUT", DEADLINE)
+    monkeypatch.setattr(broker, "BROKER_TIMEOUT", DEADLINE)
+    monkeypatch.setattr(execution, "SERVE_SECONDS", DEADLINE)
 
 
 @pytest.fixture

@@ -183,12 +183,19 @@ async def tool_of(worker: CeleryProcess) -> psutil.Process:
 
 @pytest.mark.usefixtures("redis", "ledger")
 async def test_a_stopped_worker_lets_its_job_end_when_it_can(
-    ask: Ask, row_of: RowOf, start_worker: StartWorker
+    ask: Ask, row_of: RowOf, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     worker = start_worker(WORKER_SOFT_SECONDS="600")
-    job_id = await ask("test.wait", seconds=2)
+    over = tmp_path / "over"
+    job_id = await ask("test.wait_for_file", word=str(over))
     await waits(row_of, job_id)
     worker.send(signal.SIGQUIT)
+
+    async def stops() -> bool:
+        return any("hutdown" in line for line in worker.lines())
+
+    await until(stops, "the worker's word that it stops")
+    over.touch()
     await asyncio.to_thread(worker.wait)
     assert (await row_of(job_id)).state == JobState.SUCCEEDED
 

@@ -23,7 +23,7 @@ def doctor(
     findings = [*faults, *machine.machine(), *machine.stack(settings)]
     if settings is not None:
         findings += [
-            *configuration.accounts(settings),
+            *configuration.reminders(settings),
             *servers.servers(settings),
             *media.media(settings),
             *media.bucket(settings),

@@ -15,7 +15,7 @@ from app.core.config import (
 )
 from app.supervision.state import SECRET_KEY, State
 
-EMBEDDED_ADDRESSES: Final = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+_ADDRESSES: Final = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
 
 
 def configured() -> tuple[list[Finding], AppSettings | None]:
@@ -23,7 +23,7 @@ def configured() -> tuple[list[Finding], AppSettings | None]:
     given = given_values()
     findings = list(_misspelt(given))
     embedded = State.chosen(given).embedded_servers(given)
-    later = {SECRET_KEY, *(EMBEDDED_ADDRESSES[name] for name in embedded)}
+    later = {SECRET_KEY, *(_ADDRESSES[name] for name in embedded)}
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -48,7 +48,7 @@ def _misspelt(given: dict[str, str]) -> Iterator[Finding]:
             yield Finding(name, "is not a setting of this system", hint)
 
 
-def accounts(settings: AppSettings) -> Iterator[Finding]:
+def reminders(settings: AppSettings) -> Iterator[Finding]:
     """What is as somebody chose, and may be forgotten."""
     if settings.email.smtp_host is None and not settings.app_env.is_lenient:
         refused = "registration and password reset are refused"

@@ -16,7 +16,7 @@ from app.supervision.embedded.account import unprivileged_account
 from app.supervision.embedded.binaries import ServerMissingError, find_postgres, find_redis
 from app.supervision.state import State, is_free
 
-GIB: Final = 1024**3
+_GIB: Final = 1024**3
 
 
 def machine() -> Iterator[Finding]:
@@ -27,8 +27,8 @@ def machine() -> Iterator[Finding]:
     else:
         yield Finding("Python", f"{version} is not supported", "use Python 3.11, 3.12, 3.13 or 3.14")
     free = shutil.disk_usage(PROJECT_ROOT).free
-    if free < GIB:
-        yield Finding("disk", f"{free / GIB:.1f} GiB free at {PROJECT_ROOT}", "free at least 1 GiB")
+    if free < _GIB:
+        yield Finding("disk", f"{free / _GIB:.1f} GiB free at {PROJECT_ROOT}", "free at least 1 GiB")
     given = given_values()
     for name in State.chosen(given).embedded_servers(given):
         try:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.cli.accounts import HOW
 from app.cli.doctor.finding import Finding
 from app.cli.storage import summary
-from app.core.commands import command
+from app.core.commands import command, program
 from app.core.config import AppSettings, given_values
 from app.core.database import ENCODING, check_pool_budget, create_engine, create_sessions, transaction
 from app.core.redis import create_redis
@@ -68,7 +68,7 @@ async def _administrator(engine: AsyncEngine) -> Finding:
         async with transaction(create_sessions(engine)) as session:
             there = await administrators.is_there(session)
     except ProgrammingError:
-        return Finding("database", "is not migrated", f"run `holdfast migrate`, or {command('up')}")
+        return Finding("database", "is not migrated", f"run {program('migrate')}, or {command('up')}")
     return (
         Finding("administrator", "there is one") if there else Finding("administrator", "there is none", HOW)
     )
@@ -84,7 +84,7 @@ async def _sweep(engine: AsyncEngine) -> list[Finding]:
     if report is None or not report.disagrees:
         return []
     said = f"{summary(report)} (sweep of {report.finished_at:%Y-%m-%d %H:%M} UTC)"
-    return [Finding("stored files", said, "`holdfast storage` names them: restore them from a backup")]
+    return [Finding("stored files", said, f"{program('storage')} names them: restore them from a backup")]
 
 
 async def _redis(settings: AppSettings) -> Finding:
