@@ -126,7 +126,7 @@ def load(modules: tuple[str, ...]) -> Loaded:
     """Load modules, and keep them where forked processes share them."""
     faults = tuple(fault for fault in map(_load, modules) if fault)
     files = "\0".join(sorted(_files()))
-    loaded = Loaded(files, state_of(files), faults)
+    loaded = Loaded(files, state_of(files) if _are_settled(files) else None, faults)
     getproctitle()  # finds where the title stands, which a changed environment would hide
     # What stays is kept out of the collector, which would copy each page it looks at.
     gc.collect()
@@ -145,17 +145,27 @@ def _load(module: str) -> str:
 
 
 def state_of(files: str) -> bytes | None:
-    """What tells these files from others; None where one is gone, or was changed since supervisord began."""
+    """What tells these files from others; None where one is gone.
+
+    Not the time at which a file's entry changed: installers share files between environments by links, and
+    each link that comes or goes changes it.
+    """
     seen = hashlib.sha256()
     try:
         for file in files.split("\0"):
             found = Path(file).stat()
-            if found.st_ctime_ns > _STARTED:
-                return None
-            seen.update(repr((found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)).encode())
+            seen.update(repr((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)).encode())
     except OSError:
         return None
     return seen.digest()
+
+
+def _are_settled(files: str) -> bool:
+    """Whether none has changed in any way since supervisord began; one that has may not be what is loaded."""
+    try:
+        return all(Path(file).stat().st_ctime_ns <= _STARTED for file in files.split("\0"))
+    except OSError:
+        return False
 
 
 def _files() -> set[str]:

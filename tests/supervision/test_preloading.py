@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -106,14 +106,35 @@ def test_code_is_loaded_when_the_first_of_its_programs_starts(code: Path) -> Non
     assert code.stem in sys.modules
 
 
+@pytest.mark.parametrize("change", [lambda code: code.write_text("1"), lambda code: os.utime(code, (1, 1))])
 def test_changed_code_is_executed(
-    code: Path, became: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    code: Path, became: list[list[str]], change: Callable[[Path], object]
 ) -> None:
     options = Options()
     shared(options, "api").starting(process("api"))
-    monkeypatch.setattr(preloading, "_STARTED", code.stat().st_ctime_ns - 1)
+    change(code)
     spawn(options, "api", argv())
     assert (became, options.executed) == ([], [argv()])
+
+
+def test_code_that_changed_while_it_was_loaded_is_executed(
+    code: Path, became: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preloading, "_STARTED", code.stat().st_ctime_ns - 1)
+    options = Options()
+    shared(options, "api").starting(process("api"))
+    spawn(options, "api", argv())
+    assert (became, options.executed) == ([], [argv()])
+
+
+def test_code_that_another_environment_shares_meanwhile_is_run_in_the_fork(
+    code: Path, became: list[list[str]], tmp_path: Path
+) -> None:
+    options = Options()
+    shared(options, "api").starting(process("api"))
+    os.link(code, tmp_path / "of_another")
+    spawn(options, "api", argv())
+    assert (became, options.executed) == ([argv()], [])
 
 
 def test_code_in_a_folder_that_was_swapped_is_executed(
