@@ -16,12 +16,17 @@ from pathlib import Path
 import psycopg
 import redis
 from psycopg import sql
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from app.core.config.sources import GENERATED
 from app.supervision.embedded.account import server_home, unprivileged_account
 
 DEADLINE = 60.0
+
+WAITING_FOR_LOCKS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+"""Sessions of this database that wait for a lock. In a transaction, the view shows what it showed first."""
 
 _kept = ExitStack()
 atexit.register(_kept.close)

@@ -92,10 +92,11 @@ class Rolling(ControllerPluginBase):  # type: ignore[misc] # supervisor has no t
 
     def _check_others(self, names: list[str], leaving: str) -> None:
         others = [self._socket(name) for name in names if name != leaving]
-        for _ in range(_ASKED):
+        for asked in range(_ASKED):
+            if asked:
+                time.sleep(_BREATH)
             if any(map(is_ready, others)):
                 return
-            time.sleep(_BREATH)
         raise Stopped(f"no process but {leaving} is ready, so it is left as it is")
 
     def _replace(self, supervisor: Any, program: str, name: str) -> None:

@@ -29,7 +29,7 @@ from app.services.idempotency import Claim, claim_key
 from tests.accounts import ADMIN, OTHER, OWNER, bearer
 from tests.configuration import make_settings
 from tests.samples import Samples
-from tests.servers import DEADLINE
+from tests.servers import DEADLINE, WAITING_FOR_LOCKS
 from tests.serving import serve
 
 KEY = {HEADER: "8e03978e-40d5-43dd-bc93-6894a57f9324"}
@@ -240,13 +240,8 @@ async def test_a_request_whose_key_stays_in_use_is_told_to_try_again(
 
 
 async def until_somebody_waits(session: AsyncSession) -> None:
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
     async with asyncio.timeout(DEADLINE):
-        while not await session.scalar(query):
-            # Within a transaction, the view shows what it showed first.
+        while not await session.scalar(WAITING_FOR_LOCKS):
             await session.rollback()
             await asyncio.sleep(0.01)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Sessions, transaction
@@ -18,6 +18,7 @@ from app.services.accounts.erasure import Begin, erase
 from app.services.workspace import Workspace
 from app.services.workspace.locks import hold
 from tests.accounts import OTHER, OWNER
+from tests.servers import WAITING_FOR_LOCKS
 from tests.services.accounts.belongings import give, left, media
 from tests.services.accounts.conftest import MarkDeleted
 from tests.workers.waiting import until
@@ -213,11 +214,7 @@ async def test_an_upload_that_commits_at_the_last_moment_leaves_no_object(
         async def commit_when_awaited() -> None:
             async def is_awaited() -> bool:
                 async with sessions() as session:
-                    waiting = text(
-                        "SELECT count(*) FROM pg_stat_activity "
-                        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-                    )
-                    return bool(await session.scalar(waiting))
+                    return bool(await session.scalar(WAITING_FOR_LOCKS))
 
             await until(is_awaited, "the erasure waits")
             await upload.commit()

@@ -18,6 +18,7 @@ from app.services.auth.origin import Origin
 from app.services.auth.refresh import InvalidRefreshTokenException, refresh
 from app.services.auth.tokens import InvalidTokenError, Tokens
 from tests.accounts import OWNER
+from tests.servers import WAITING_FOR_LOCKS
 
 MANY = 50
 OLD, NEW = "o" * 40, "n" * 40
@@ -78,13 +79,9 @@ async def test_exchanges_wait_for_the_row(house: House) -> None:
 
 
 async def waiting_for_locks(sessions: Sessions, count: int) -> None:
-    asked = text(
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
     while True:
         async with sessions() as session:
-            if (await session.scalar(asked) or 0) >= count:
+            if (await session.scalar(WAITING_FOR_LOCKS) or 0) >= count:
                 return
         await asyncio.sleep(0.02)
 
