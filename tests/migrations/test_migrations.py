@@ -16,7 +16,7 @@ from app.core.config import AppSettings
 from app.core.revisions import head_revision
 from app.models import Base
 from app.services.users import SYSTEM_OWNER
-from tests.configuration import SECRET_KEY, UNHURRIED
+from tests.configuration import PATIENT, SECRET_KEY
 from tests.servers import beside, drop, plain, wait_for
 
 SCRIPT = """
@@ -109,7 +109,7 @@ def test_five_processes_migrate_at_once(
         "SECRET_KEY": SECRET_KEY,
         "STATE_DIR": str(tmp_path),
         "PATH": "/usr/bin:/bin",
-    } | UNHURRIED  # fmt: skip
+    } | PATIENT  # fmt: skip
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT],
@@ -146,7 +146,7 @@ def test_a_migration_waits_for_a_lock_that_a_query_holds(
             "SECRET_KEY": SECRET_KEY,
             "STATE_DIR": str(tmp_path),
             "PATH": "/usr/bin:/bin",
-        } | UNHURRIED  # fmt: skip
+        } | PATIENT  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT],
             env=environment,

@@ -144,7 +144,7 @@ def test_a_client_sees_every_event_once_and_in_order_whatever_dies_or_is_replace
             elsewhere.report()
             time.sleep(0.1)
     assert rolled.result().returncode == 0
-    # It may have listened to the process that was replaced last, and be in the pause that it was asked to make.
+    # It may have listened to the process replaced last, and be in the pause that it was asked for.
     wait_for(lambda: listener.connections > connections, what="it to connect again")
     assert listener.broken == broken, "a drained stream ends in order"
     elsewhere.succeed()

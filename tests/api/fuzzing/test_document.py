@@ -13,7 +13,7 @@ import pytest
 
 from app.core.config import AppSettings
 from tests.accounts import ADMIN, OWNER
-from tests.configuration import PATIENT, UNHURRIED
+from tests.configuration import PATIENT
 from tests.servers import DEADLINE, own_port, wait_for
 from tests.workers.processes import ROOT, environment
 
@@ -24,7 +24,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 def variables(settings: AppSettings) -> dict[str, str]:
     given = environment(settings, PORT=str(own_port()), METRICS_TOKEN="scrape-me", LOG_LEVEL="WARNING")
     # Jobs wait for ever here, and a stream of their events would last as long as it may.
-    return PATIENT | UNHURRIED | given | {"JOB_EVENTS_SECONDS": "0.2"}
+    return PATIENT | given | {"JOB_EVENTS_SECONDS": "0.2"}
 
 
 @pytest.fixture

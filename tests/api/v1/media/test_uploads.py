@@ -24,7 +24,7 @@ from app.models.media_file import MediaFile
 from app.services.workspace import Workspace
 from tests.accounts import bearer
 from tests.api.v1.media.answers import LIMIT, MEDIA, count, message, small, stored, uploaded
-from tests.configuration import PATIENT, SECRET_KEY, UNHURRIED
+from tests.configuration import PATIENT, SECRET_KEY
 from tests.samples import Samples, playlist
 from tests.servers import DEADLINE
 
@@ -271,7 +271,6 @@ async def test_an_upload_of_200_mb_never_lies_in_memory(settings: AppSettings, f
     environment = {
         **os.environ,
         **PATIENT,
-        **UNHURRIED,
         "DATABASE_URL": settings.database.url.get_secret_value(),
         "REDIS_URL": settings.redis.url.get_secret_value(),
         "STATE_DIR": str(settings.state_dir),
