@@ -279,4 +279,6 @@ async def test_an_upload_of_200_mb_never_lies_in_memory(settings: AppSettings, f
     command = [sys.executable, "-m", "tests.api.v1.media.upload_much", form]
     done = await anyio.run_process(command, env=environment, check=False, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout.decode()
-    assert int(done.stdout.split()[-1]) < GROWTH
+    # A busy machine may make it say something besides.
+    [grown] = [int(line) for line in done.stdout.splitlines() if line.isdigit()]
+    assert grown < GROWTH
