@@ -11,14 +11,21 @@ from app.core.logging import LINE_LIMIT, encode_line, timestamp
 from app.supervision.targets import Target
 
 BUFFER_BYTES: Final = 4 * 1024 * 1024
+FAILED_PAUSE: Final = 1.0
+"""Seconds until the next try where a line cannot be written, as on a full disk."""
 
 
 class Writer:
-    """A bounded buffer and the thread that empties it. When it is full, the oldest lines go, counted."""
+    """A bounded buffer and the thread that empties it. When it is full, the oldest lines go, counted.
 
-    def __init__(self, target: Target, *, limit: int = BUFFER_BYTES) -> None:
+    So do the lines of a write that failed, for nobody knows how much of them was written; those that come
+    after it wait for the next try.
+    """
+
+    def __init__(self, target: Target, *, limit: int = BUFFER_BYTES, pause: float = FAILED_PAUSE) -> None:
         self._target = target
         self._limit = limit
+        self._pause = pause
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
@@ -53,7 +60,8 @@ class Writer:
         # A signal that this thread took would not wake the main loop from its poll.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while batch := self._next():
-            self._write(*batch)
+            if not self._write(*batch) and self._closes_meanwhile():
+                break
         self._target.close()
 
     def _next(self) -> tuple[bytes, int] | None:
@@ -81,7 +89,13 @@ class Writer:
         self._size -= total
         return b"".join(taken), len(taken)
 
-    def _write(self, data: bytes, lines: int) -> None:
+    def _closes_meanwhile(self) -> bool:
+        """Let a target rest that has failed: it may go on failing at once, and a thread that asks it
+        incessantly would hold up supervisord."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._deadline is not None, self._pause)
+
+    def _write(self, data: bytes, lines: int) -> bool:
         if self._reopen:
             self._reopen = False
             self._target.close()
@@ -91,6 +105,8 @@ class Writer:
             # The reader went away, or the disk is full: said as soon as writing works again.
             with self._changed:
                 self._dropped += lines
+            return False
+        return True
 
 
 def _report(dropped: int) -> bytes:

@@ -16,6 +16,7 @@ class Gate:
     def __init__(self) -> None:
         self.open = threading.Event()
         self.failing = False
+        self.asked = 0
         self.written: list[bytes] = []
         self.closed = 0
 
@@ -23,6 +24,7 @@ class Gate:
         return self.open.wait(0.01)
 
     def write(self, data: bytes) -> None:
+        self.asked += 1
         if self.failing:
             raise OSError
         self.written.append(data)
@@ -66,16 +68,32 @@ def test_a_full_buffer_drops_the_oldest_lines_and_says_how_many(gate: Gate, writ
     assert kept == [b"line %04d" % number for number in range(10, 20)]
 
 
-def test_lines_that_could_not_be_written_are_counted(gate: Gate, writer: Writer) -> None:
+def test_a_line_that_could_not_be_written_is_counted_and_those_after_it_wait(gate: Gate) -> None:
+    writer = Writer(gate, pause=0.01)
+    gate.failing = True
+    gate.open.set()
+    writer.put(b"lost\n")
+    until(lambda: writer._dropped == 1)
+    for number in range(3):
+        writer.put(b"kept %d\n" % number)
+    gate.failing = False
+    until(lambda: lines(gate)[-1:] == [b"kept 2"])
+    report, *kept = lines(gate)
+    assert json.loads(report)["dropped"] == 1
+    assert kept == [b"kept 0", b"kept 1", b"kept 2"]
+    writer.close(60)
+
+
+def test_a_target_that_fails_is_given_a_rest(gate: Gate) -> None:
+    writer = Writer(gate, pause=60)
     gate.failing = True
     gate.open.set()
     for _ in range(3):
         writer.put(b"lost\n")
-    until(lambda: writer._dropped == 3 and not writer._lines)
-    gate.failing = False
-    writer.put(b"found\n")
-    until(lambda: lines(gate)[-1:] == [b"found"])
-    assert json.loads(lines(gate)[0])["dropped"] == 3
+        until(lambda: gate.asked > 0)
+    writer.close(60)
+    assert not writer._thread.is_alive()
+    assert gate.asked == 1
 
 
 def test_closing_writes_what_is_left(gate: Gate) -> None:
