@@ -1,6 +1,7 @@
 """Schedules: which slots are due, and that each fires once."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,6 +22,7 @@ from app.services.schedules import (
     fire_due_slots,
 )
 from app.services.users import SYSTEM_OWNER
+from tests.servers import DEADLINE, WAITING_FOR_LOCKS
 from tests.workers import kinds  # noqa: F401 - registers the job that slots ask for
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -146,3 +148,25 @@ async def test_many_triggers_at_once_fire_a_slot_once(sessions: Sessions) -> Non
     assert sum(await asyncio.gather(*(trigger() for _ in range(5)))) == 2
     async with sessions() as session:
         assert (await session.execute(select(func.count()).select_from(Job))).scalar_one() == 2
+
+
+async def test_a_second_trigger_goes_on_where_the_one_that_began_a_schedule_was(
+    sessions: Sessions, session: AsyncSession
+) -> None:
+    short = Schedule("short", every=0.02, job="test.effect", missed=Missed.RUN_ALL)
+
+    async def trigger() -> int:
+        async with transaction(sessions) as second:
+            return await fire_due_slots(second, [short])
+
+    async with transaction(sessions) as first:
+        assert await fire_due_slots(first, [short]) == 1
+        fired = asyncio.create_task(trigger())
+        async with asyncio.timeout(DEADLINE):
+            while (await session.execute(WAITING_FOR_LOCKS)).scalar_one() == 0:
+                await session.rollback()
+                await asyncio.sleep(0.1)
+    assert await fired > 1
+    slots = (await session.scalars(select(ScheduleSlot.slot).order_by(ScheduleSlot.slot))).all()
+    steps = {round((later - slot).total_seconds(), 3) for slot, later in itertools.pairwise(slots)}
+    assert steps == {0.02}
