@@ -21,7 +21,9 @@ from app.core.limits import Counters
 from app.core.redis import create_redis
 from app.core.schema import migrate
 from app.main import create_app
+from app.services import publisher
 from app.services.health import checks, probes
+from app.services.jobs import doorbell
 from tests.accounts import ADMIN, OTHER, bearer, seed
 from tests.configuration import make_settings
 from tests.servers import DEADLINE, beside, drop, plain, postgres_server, redis_server, state_folder, wait_for
@@ -54,6 +56,9 @@ def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that takes its time on a busy machine is not away; who tests that says how long it may take."""
     monkeypatch.setattr(checks, "PATIENCE", DEADLINE)
     monkeypatch.setattr(probes, "PATIENCE", DEADLINE)
+    # What was given up for lack of patience would arrive in the next test.
+    monkeypatch.setattr(publisher, "TIMEOUT", int(DEADLINE))
+    monkeypatch.setattr(doorbell, "TIMEOUT", DEADLINE)
 
 
 @pytest.fixture

@@ -44,9 +44,13 @@ def own_port() -> int:
 
 
 def wait_for(
-    condition: Callable[[], object], *, timeout: float = DEADLINE, what: str = "the condition"
+    condition: Callable[[], object],
+    *,
+    timeout: float = DEADLINE,
+    every: float = 0.02,
+    what: str = "the condition",
 ) -> None:
-    """Ask until the condition holds.
+    """Ask until the condition holds, every so many seconds.
 
     Raises:
         TimeoutError: it did not hold in time.
@@ -55,7 +59,7 @@ def wait_for(
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"{what} did not come true within {timeout} s")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from app.core.config import AppSettings
 from app.core.drain import Drain
 from app.main import create_app
-from tests.servers import DEADLINE
+from tests.servers import DEADLINE, own_port
 
 NOBODY = "127.0.0.1:1"
 """A port that nothing listens on."""
@@ -46,11 +46,10 @@ class Cable:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._passing: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.port = own_port()
 
     async def mend(self) -> None:
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         if self._server is not None:

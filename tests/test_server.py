@@ -51,7 +51,11 @@ class Served:
         self.lines: list[bytes] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        until(self.accepts)
+        try:
+            until(self.accepts)
+        except BaseException:
+            self.close()
+            raise
 
     def _read(self) -> None:
         assert self.process.stdout

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from app.core.config import PROJECT_ROOT
-from app.supervision.state import free_port
 from tests.container.harness import IMAGE, client, docker
+from tests.servers import own_port
 
 DEVELOPMENT = os.environ.get("HOLDFAST_DEV_IMAGE", "holdfast:development")
 POSTGRES = os.environ.get("POSTGRES_IMAGE", "pgvector/pgvector:pg18")
@@ -54,7 +54,7 @@ class Project:
 
     def __init__(self, *files: Path, folder: Path = PROJECT_ROOT, **variables: str) -> None:
         self.name = f"holdfast-{secrets.token_hex(4)}"
-        port = free_port()
+        port = own_port()
         self._options = [word for file in files for word in ("--file", str(file))]
         self._options += ["--project-directory", str(folder), "--project-name", self.name]
         self._environment = os.environ | {
@@ -63,8 +63,8 @@ class Project:
             "POSTGRES_IMAGE": POSTGRES,
             "REDIS_IMAGE": REDIS,
             "HOLDFAST_PORT": str(port),
-            "POSTGRES_PORT": str(free_port()),
-            "REDIS_PORT": str(free_port()),
+            "POSTGRES_PORT": str(own_port()),
+            "REDIS_PORT": str(own_port()),
         } | variables  # fmt: skip
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
 

@@ -17,10 +17,9 @@ import psutil
 import psycopg
 
 from app.core.config import load_settings
-from app.supervision.state import free_port
 from tests.accounts import bearer, seed
 from tests.configuration import NOWHERE, PATIENT, SECRET_KEY
-from tests.servers import plain, wait_for
+from tests.servers import own_port, plain, wait_for
 
 IMAGE = os.environ.get("HOLDFAST_IMAGE", "holdfast:latest")
 
@@ -83,7 +82,7 @@ class Container:
     def __init__(
         self, environment: dict[str, str], *options: str, hidden: frozenset[str] = frozenset()
     ) -> None:
-        self.port = free_port()
+        self.port = own_port()
         self.environment = {
             "SECRET_KEY": SECRET_KEY,
             "HOST": "127.0.0.1",
@@ -142,6 +141,25 @@ class Container:
             [client(), "exec", self.name, *command], capture_output=True, text=True, check=False, timeout=300
         )
 
+    def told(self, *command: str) -> str:
+        """What a command that only reads says; asked again where nothing comes.
+
+        Engines are known to lose the output of a short command now and then.
+        """
+        said: list[str] = []
+
+        def is_told() -> bool:
+            done = self.execute(*command)
+            if not done.stdout:
+                assert self.state()["Running"], self.output()
+                print(done.returncode, done.stderr)  # noqa: T201 - shown with a failed test alone
+                return False
+            said.append(done.stdout)
+            return True
+
+        wait_for(is_told, what=f"the output of {' '.join(command)}")
+        return said[0]
+
     def output(self) -> str:
         """All that it wrote so far, both streams."""
         done = subprocess.run(
@@ -171,20 +189,8 @@ class Container:
 
     def pids(self) -> dict[str, int]:
         """The processes that supervisord runs in it, by name, with their numbers in the container."""
-        told: list[str] = []
-
-        def is_told() -> bool:
-            done = self.execute("cat", "/run/holdfast/processes.json")
-            if not done.stdout:
-                # Engines are known to lose the output of a short command now and then.
-                assert self.state()["Running"], self.output()
-                print(done.returncode, done.stderr)  # noqa: T201 - shown with a failed test alone
-                return False
-            told.append(done.stdout)
-            return True
-
-        wait_for(is_told, what="supervisord to tell of its processes")
-        return {row["name"]: row["pid"] or 0 for row in json.loads(told[0])["processes"]}
+        told = json.loads(self.told("cat", "/run/holdfast/processes.json"))
+        return {row["name"]: row["pid"] or 0 for row in told["processes"]}
 
     def stop(self, seconds: int = 40) -> tuple[int, float]:
         """``docker stop``; gives the exit code and how long it took."""
@@ -204,7 +210,7 @@ class Container:
     def remove(self) -> None:
         """Leave nothing of it."""
         self.http.close()
-        with suppress(AssertionError):
+        with suppress(AssertionError, subprocess.TimeoutExpired):
             docker("rm", "--force", "--volumes", self.name)
 
     def hurt(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,8 +49,11 @@ def project(checkout: Path) -> Iterator[Project]:
 def programs(project: Project, service: str) -> set[int]:
     """What the watcher has started in a service's container, as the host numbers the processes."""
     pid = int(docker("inspect", "--format", "{{.State.Pid}}", project.services()[service]["ID"]))
-    children = psutil.Process(pid).children(recursive=True)
-    return {child.pid for child in children if "watchfiles" not in child.cmdline()}
+    started = set()
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            started |= {child.pid} if "watchfiles" not in child.cmdline() else set()
+    return started
 
 
 def is_whole(project: Project) -> bool:
@@ -67,6 +71,7 @@ def test_p6_api_worker_and_beat_start_again_when_the_source_changes(project: Pro
 
     wait_for(
         lambda: project.get("/api/v1/info").get("version") == f"{__version__}+changed",
+        every=1,
         what="the API's changed answer",
     )
     old = set().union(*before.values())

@@ -11,7 +11,7 @@ from app.core.database import Sessions
 from app.services.jobs import enqueue
 from tests.accounts import OWNER
 from tests.container.conftest import Make
-from tests.container.harness import Container
+from tests.container.harness import START_SECONDS, Container
 from tests.samples import Samples
 from tests.servers import DEADLINE, plain, wait_for
 from tests.stack.jobs import Nap
@@ -37,7 +37,7 @@ def state_of(container: Container, job_id: str) -> str:
 async def test_a13_a_stop_finishes_the_request_and_the_job_goes_on_elsewhere(
     make: Make, sessions: Sessions, video: Path, figures: dict[str, str]
 ) -> None:
-    container = make(SHUTDOWN_TIMEOUT="15")
+    container = make(SHUTDOWN_TIMEOUT="25")
     container.start()
     container.wait_ready()
     container.let_in()
@@ -63,7 +63,7 @@ async def test_a13_a_stop_finishes_the_request_and_the_job_goes_on_elsewhere(
 
     other = make(ROLE="worker")
     other.start()
-    wait_for(lambda: state_of(other, job_id) == "running", what="the job to go on")
+    wait_for(lambda: state_of(other, job_id) == "running", timeout=START_SECONDS, what="the job to go on")
     # What was uploaded is on the first container's volume: the other one says so instead of trying for ever.
     wait_for(lambda: state_of(other, accepted) != "queued", what="the other job to be taken")
     assert set(other.pids()) == {"worker"}, "the role picks the programs"
@@ -78,7 +78,7 @@ def test_a_program_that_cannot_start_ends_the_container_with_70(make: Make, figu
     fatal = next(line for line in container.lines() if "is FATAL" in line["message"])
     assert fatal["level"] == "CRITICAL"
     first = next(line for line in container.lines() if "spawned: 'worker'" in line["message"])
-    ended = datetime.fromisoformat(container.state()["FinishedAt"][:26] + "Z")
+    ended = datetime.fromisoformat(container.state()["FinishedAt"])
     for name, line in (("the first start of a broken", first), ("a FATAL", fatal)):
         seconds = (ended - datetime.fromisoformat(line["timestamp"])).total_seconds()
         figures[f"from {name} program to exit code 70"] = f"{seconds:.1f} s"
@@ -105,16 +105,20 @@ def test_a_run_folder_that_cannot_be_written_is_told(make: Make) -> None:
 def test_a_stop_that_comes_while_it_waits_for_its_database_is_heard(make: Make) -> None:
     container = make(DATABASE_URL=NOWHERE)
     container.start()
-    wait_for(lambda: "container_starts" in container.messages(), what="the start")
+    wait_for(lambda: "container_starts" in container.messages(), timeout=START_SECONDS, what="the start")
     code, _ = container.stop()
     assert code == 0
-    assert container.messages() == ["container_starts", "stopped_before_start"]
+    said = container.messages()
+    assert (said[0], said[-1]) == ("container_starts", "stopped_before_start")
+    # A slow engine may take longer than it waits in silence.
+    assert set(said[1:-1]) <= {"database_away"}
 
 
 def test_a_database_that_comes_late_is_waited_for_and_readiness_tells_meanwhile(make: Make) -> None:
     container = make(ROLE="api", DATABASE_URL=NOWHERE)
     container.start()
-    wait_for(lambda: "database_is_away" in container.messages(), what="the warning")
+    is_told = "database_is_away"
+    wait_for(lambda: is_told in container.messages(), timeout=START_SECONDS, what="the warning")
     wait_for(lambda: container.answers("/health/live") == 200, what="liveness")
     assert container.answers("/health/ready") == 503
     code, _ = container.stop()

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import celery_app
 from app.celery_app import configuration, create_celery
 from app.core.config import AppSettings
 from app.core.database import Sessions
 from app.models.job import Job
-from app.services import publisher
-from app.services.jobs import Doorbell, doorbell, enqueue
+from app.services.jobs import Doorbell, enqueue
 from app.services.unit_of_work import unit_of_work
 from app.workers import blocking, broker, execution, slots
 from tests.accounts import OWNER
@@ -34,10 +35,11 @@ StartWorker = Callable[..., CeleryProcess]
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is slow to answer is none that is away, and a slow job leaves time for the next."""
-    for module in (blocking, publisher, slots):
+    for module in (blocking, slots):
         monkeypatch.setattr(module, "TIMEOUT", int(DEADLINE))
-    monkeypatch.setattr(doorbell, "TIMEOUT", DEADLINE)
     monkeypatch.setattr(broker, "BROKER_TIMEOUT", DEADLINE)
+    for name in ("_BROKER_TIMEOUT", "_CONNECT_TIMEOUT"):
+        monkeypatch.setattr(celery_app, name, DEADLINE)
     monkeypatch.setattr(execution, "SERVE_SECONDS", DEADLINE)
 
 
@@ -79,6 +81,18 @@ def row_of(sessions: Sessions) -> RowOf:
     return row_of
 
 
+def end(processes: list[CeleryProcess]) -> None:
+    """End all of them, whatever one leaves behind."""
+    with ExitStack() as stack:
+        for process in processes:
+            stack.callback(_show, process)
+            stack.callback(process.kill)
+
+
+def _show(process: CeleryProcess) -> None:
+    print(process.text())  # noqa: T201 - pytest shows it with a failed test alone
+
+
 @pytest.fixture
 def start_worker(settings: AppSettings, tmp_path: Path) -> Iterator[StartWorker]:
     """Start real workers; they end with the test, and what they said is shown where it fails."""
@@ -91,9 +105,7 @@ def start_worker(settings: AppSettings, tmp_path: Path) -> Iterator[StartWorker]
         return started[-1].start()
 
     yield start
-    for process in started:
-        process.kill()
-        print(process.text())  # noqa: T201 - pytest shows it with a failed test alone
+    end(started)
 
 
 @pytest.fixture

@@ -248,6 +248,9 @@ def test_a_killed_child_takes_its_tools_along() -> None:
     assert child.returncode == -signal.SIGKILL
 
     def gone() -> bool:
-        return not tool.is_running() or tool.status() == psutil.STATUS_ZOMBIE
+        try:
+            return not tool.is_running() or tool.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:  # between the two
+            return True
 
     wait_for(gone, what="the end of the tool")
