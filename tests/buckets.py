@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.services.workspace import bucket as store
+from tests.configuration import unmeasured
 from tests.servers import DEADLINE, own_port, wait_for
 from tests.serving import NOBODY
 
@@ -55,6 +56,7 @@ def s3_address() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        env=unmeasured(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

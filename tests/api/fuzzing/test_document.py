@@ -1,7 +1,6 @@
 """The whole OpenAPI document against a real server, by schemathesis: what it declares is what happens."""
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -13,7 +12,7 @@ import pytest
 
 from app.core.config import AppSettings
 from tests.accounts import ADMIN, OWNER
-from tests.configuration import PATIENT
+from tests.configuration import PATIENT, unmeasured
 from tests.servers import DEADLINE, own_port, wait_for
 from tests.workers.processes import ROOT, environment
 
@@ -62,7 +61,7 @@ def test_what_the_document_declares_is_what_happens(
     program = Path(sys.executable).with_name("schemathesis")
     done = subprocess.run(
         [program, "--config-file", CONFIGURATION, "run", f"{server}/openapi.json", "--no-color"],
-        env=os.environ | variables | hooks, cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=unmeasured() | variables | hooks, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     log = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
