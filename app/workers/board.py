@@ -4,6 +4,7 @@ One number a child, each written by that child alone: no lock is needed that a k
 """
 
 import mmap
+import os
 import struct
 import time
 from typing import Final
@@ -18,6 +19,7 @@ class Board:
 
     def __init__(self, children: int) -> None:
         self.children: Final = children
+        self._maker = os.getpid()
         self._places = children + _SPARE
         # Anonymous and shared: what is forked after this sees the same pages.
         self._memory = mmap.mmap(-1, _NUMBER.size * (self._places + 1))
@@ -30,6 +32,11 @@ class Board:
     def drain(self) -> None:
         """Take no more jobs; those that run go on."""
         self._write(0, 1.0)
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the process that made the board is gone, and this one is its child."""
+        return self._maker not in {os.getpid(), os.getppid()}
 
     def live(self, child: int) -> None:
         """A child proves that it serves, and still holds the job that it may have."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import os
+import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -86,6 +87,9 @@ def current() -> Runtime:
 def open_runtime(**_kwargs: object) -> None:
     """Make the runtime of a child that has just been forked."""
     global _runtime  # noqa: PLW0603 - one a process, as Celery gives tasks no other place
+    if boards.shared().is_orphaned:
+        # Celery has just asked the kernel to kill a child with its parent; that one was dead before it asked.
+        os.kill(os.getpid(), signal.SIGKILL)
     child = int(getattr(current_process(), "index", 0))
     _runtime = Runtime(config.settings, celery_app, boards.shared(), child)
     _runtime.board.idle(child)
