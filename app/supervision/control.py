@@ -172,7 +172,8 @@ def stop(state: State, *, timeout: float) -> bool:
     pid = running_pid(state)
     if pid is None:
         return False
-    os.kill(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(pid, signal.SIGTERM)
     if not wait_until(lambda: not is_alive(pid), lambda: True, timeout=timeout):
         raise StackError(f"supervisord (process {pid}) still runs after {timeout:g} s: see {command('logs')}")
     return True

@@ -15,7 +15,7 @@ READY_PATH: Final = "/health/ready"
 _ASK_TIMEOUT: Final = 5.0
 _PAUSE: Final = 0.1
 _BREATH: Final = 1.0
-_ASKED: Final = 3
+_ASKED: Final = 5
 """How often the others are asked: on a busy machine one answer may come too late, or a database's."""
 
 

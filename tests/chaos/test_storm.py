@@ -22,6 +22,7 @@ from app.services.unit_of_work import unit_of_work
 from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import Server, redis_server, state_folder
+from tests.workers.conftest import end
 from tests.workers.kinds import LEDGER, Args
 from tests.workers.processes import CeleryProcess, worker
 from tests.workers.waiting import until
@@ -56,9 +57,7 @@ def workers(stormy: AppSettings, tmp_path: Path) -> Iterator[list[CeleryProcess]
         for number in (1, 2)
     ]
     yield started
-    for process in started:
-        process.kill()
-        print(process.name, process.text()[-20_000:])  # noqa: T201 - shown with a failed test alone
+    end(started)
 
 
 @pytest.fixture
@@ -123,9 +122,10 @@ async def test_every_accepted_job_ends_and_its_effect_happens_once(
     async with sessions() as session, session.begin():
         await session.execute(text(LEDGER))
     print(f"STORM_SEED={SEED}")  # noqa: T201 - shown with a failed test, to draw the same blows again
-    redis = create_redis(stormy.redis)
-    accepted, _ = await asyncio.gather(accept_all(sessions, doorbell), storm(workers, broker, redis))
-    await redis.aclose()
+    async with create_redis(stormy.redis) as redis, asyncio.TaskGroup() as group:
+        accepting = group.create_task(accept_all(sessions, doorbell))
+        group.create_task(storm(workers, broker, redis))
+    accepted = accepting.result()
 
     async def all_ended() -> bool:
         supervise(workers)

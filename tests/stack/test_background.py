@@ -159,17 +159,18 @@ def test_restart_of_a_single_process_and_of_one_that_does_not_start(
     assert "api did not start again" in broken.stderr or "not running" in broken.stderr
 
 
-def noted(stack: Stack) -> set[str]:
-    """The processes that supervisord has written down as started."""
+def noted(stack: Stack) -> set[tuple[str, int]]:
+    """The processes that supervisord has written down as started, with their numbers."""
     table = stack.state.run / "processes.json"
     rows = json.loads(table.read_text())["processes"] if table.exists() else []
-    return {row["name"] for row in rows if row["pid"]}
+    return {(row["name"], row["pid"]) for row in rows if row["pid"]}
 
 
 def test_what_a_killed_supervisord_left_is_ended_by_down_and_by_up(small_stack: Stack) -> None:
     for command, words in (("down", "what it left has been ended: api-0, api-1"), ("up", "is ready")):
         assert holdfast(small_stack, "up").returncode == 0
-        wait_for(lambda: noted(small_stack) == {"api-0", "api-1"}, what="the table of processes")
+        started = {(name, small_stack.pid(name)) for name in ("api-0", "api-1")}
+        wait_for(lambda: noted(small_stack) == started, what="the table of processes")  # noqa: B023 - asked at once
         orphans = small_stack.members()
         orphans[0].kill()
         done = holdfast(small_stack, command)

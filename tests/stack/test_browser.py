@@ -94,7 +94,8 @@ def test_a_page_uploads_a_film_sees_its_progress_and_plays_its_preview(
     worker("stop")  # so that the page is there before its job ends
     page.evaluate(
         "shown = []; said = document.querySelector('output');"
-        "new MutationObserver(() => shown.push(said.value)).observe(said, {childList: true});"
+        "new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach("
+        "node => shown.push(node.data)))).observe(said, {childList: true});"
         "film = document.querySelector('video'); form.requestSubmit()"
     )
 

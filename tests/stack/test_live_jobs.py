@@ -23,6 +23,9 @@ from tests.stack.harness import Stack
 
 pytestmark = pytest.mark.stack
 
+ANEW = httpx.Limits(max_keepalive_connections=0)
+"""A stream on a connection of its own: one that is kept may be closed just when it is used again."""
+
 KIND = "test.elsewhere"
 """No worker of the stack knows it: the test alone moves the job."""
 
@@ -41,7 +44,7 @@ class Listener(threading.Thread):
         self._headers = {"Authorization": stack.client.headers["Authorization"]}
 
     def run(self) -> None:
-        with httpx.Client(timeout=60) as client:
+        with httpx.Client(timeout=60, limits=ANEW) as client:
             while not self._ended.is_set() and not (self.states and self.states[-1] in ENDED):
                 try:
                     self._listen(client)

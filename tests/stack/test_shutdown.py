@@ -87,7 +87,7 @@ async def test_a13_c2_a_stop_finishes_the_request_gives_the_job_back_and_ends_wi
 def test_a_program_that_cannot_start_ends_the_stack_with_70_after_readiness_told(
     fresh_database: str, redis_url: str
 ) -> None:
-    with fresh_stack(DATABASE_URL=fresh_database, REDIS_URL=redis_url, FATAL_GRACE="10") as stack:
+    with fresh_stack(DATABASE_URL=fresh_database, REDIS_URL=redis_url, FATAL_GRACE="30") as stack:
         stack.start()
         # From now on the worker cannot start: its settings are at fault, as after a bad deploy of a secret.
         (stack.state.secrets / "JOB_MODULES").write_text("no_such_module_anywhere")

@@ -86,7 +86,7 @@ def test_an_error_in_the_plugin_is_logged_and_goes_no_further(tmp_path: Path) ->
         plugin._end()
     finally:
         clear()
-    assert "supervision: AttributeError" in file.read_text()
+    until(lambda: "supervision: AttributeError" in file.read_text())
 
 
 def test_the_stack_ends_while_a_program_waits_for_its_next_try(stack: Stack) -> None:

@@ -39,8 +39,11 @@ def beat(run: Path, name: str, *, ago: float = 0) -> None:
 
 
 @pytest.fixture
-def answer(run: Path, request: pytest.FixtureRequest) -> Iterator[list[bytes]]:
+def answer(
+    run: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[bytes]]:
     """Somebody on the API's own socket who answers this to each request."""
+    monkeypatch.setattr(healthcheck, "ANSWER_SECONDS", 60.0)
     asked: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(run / "api-0.sock"))

@@ -45,6 +45,7 @@ def start(state: State) -> Iterator[Start]:
 
     def begin(name: str, *, code: str = STAY, folder: Path = state.folder, late: float = 0) -> Toy:
         environment = os.environ | {"STATE_DIR": str(folder)}
+        noted = time.time() + late
         toy = subprocess.Popen(
             [sys.executable, "-c", code, str(state.run / "told")],
             env=environment,
@@ -52,7 +53,7 @@ def start(state: State) -> Iterator[Start]:
             start_new_session=True,
         )
         toys.append(toy)
-        started = datetime.fromtimestamp(time.time() + late, UTC).isoformat()
+        started = datetime.fromtimestamp(noted, UTC).isoformat()
         rows.append({"name": name, "pid": toy.pid, "started_at": started})
         (state.run / "processes.json").write_text(json.dumps({"processes": rows}))
         assert toy.stdout
