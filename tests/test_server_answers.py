@@ -164,7 +164,9 @@ def exchange(connection: socket.socket, paths: list[bytes], mark: bytes) -> byte
         connection.sendall(b"".join(b"GET %s HTTP/1.1\r\nHost: toy\r\n\r\n" % path for path in paths))
         while mark not in received and (piece := connection.recv(65536)):
             received += piece
-    return received if mark in received else b""
+    # All of the first answer, and nothing of the second.
+    is_cut_short = mark not in received and received.endswith(b"}")
+    return b"" if is_cut_short else received
 
 
 @pytest.mark.parametrize("paths", [[], [b"/"], [b"/", b"/slow?seconds=0"]])

@@ -124,14 +124,16 @@ async def fire_due_slots(session: AsyncSession, schedules: Iterable[Schedule]) -
     """Enqueue the job of every slot that is due and that nobody has fired; gives how many.
 
     A slot and its job are of one transaction, and the slot's row is unique: it fires exactly once. A schedule
-    that cannot fire is told of at each trigger, and holds no other up.
+    that cannot fire is told of at each trigger, and holds no other up. The first slot of a schedule waits for
+    whoever begins one at the same time.
     """
     wanted = list(schedules)
     names = [schedule.name for schedule in wanted]
     last = await _last_slots(session, names)
     if not last.keys() >= set(names):
         # One trigger begins a schedule: of two whose clocks were read apart, each would begin with its own
-        # slot, and nobody would make up for those between.
+        # slot, and nobody would make up for those between. One that cannot fire has triggers wait for each
+        # other for ever, which costs them milliseconds.
         await session.execute(select(func.pg_advisory_xact_lock(_BEGINNING)))
         last = await _last_slots(session, names)
     now = (await session.execute(select(func.clock_timestamp()))).scalar_one()

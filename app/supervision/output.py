@@ -60,8 +60,12 @@ class Writer:
         # A signal that this thread took would not wake the main loop from its poll.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while batch := self._next():
-            if not self._write(*batch) and self._closes_meanwhile():
+            closing = self._deadline is not None
+            if self._write(*batch):
+                continue
+            if closing:
                 break
+            self._rest()
         self._target.close()
 
     def _next(self) -> tuple[bytes, int] | None:
@@ -89,11 +93,13 @@ class Writer:
         self._size -= total
         return b"".join(taken), len(taken)
 
-    def _closes_meanwhile(self) -> bool:
-        """Let a target rest that has failed: it may go on failing at once, and a thread that asks it
-        incessantly would hold up supervisord."""
+    def _rest(self) -> None:
+        """Wait before the next try, for a thread that tries again and again would hold up supervisord.
+
+        A close ends the wait, and what is left is tried once more.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._deadline is not None, self._pause)
+            self._changed.wait_for(lambda: self._deadline is not None, self._pause)
 
     def _write(self, data: bytes, lines: int) -> bool:
         if self._reopen:
@@ -110,7 +116,7 @@ class Writer:
 
 
 def _report(dropped: int) -> bytes:
-    message = f"{dropped} log lines were dropped here: their reader did not keep up"
+    message = f"{dropped} log lines were dropped here: they could not be written in time"
     return encode_line(
         {
             "timestamp": timestamp(time.time()),

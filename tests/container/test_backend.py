@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -173,16 +174,28 @@ def test_kill_9_of_any_program_is_answered_with_a_new_one(
 
 def zombies(container: Container) -> list[psutil.Process]:
     """Processes that have ended, and that nobody has asked about."""
+    return which(container, lambda member: member.status() == psutil.STATUS_ZOMBIE)
+
+
+def named(container: Container, name: str) -> list[psutil.Process]:
+    """Processes that run a program of this name."""
+    return which(container, lambda member: member.name() == name)
+
+
+def which(container: Container, is_one: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """Those of its processes that are such, but for any that ends meanwhile."""
     found = []
     for member in container.members():
         with suppress(psutil.NoSuchProcess):
-            found += [member] if member.status() == psutil.STATUS_ZOMBIE else []
+            if is_one(member):
+                found.append(member)
     return found
 
 
 def test_the_first_process_reaps_orphans(shared: Container) -> None:
     shared.execute("sh", "-c", "sleep 300 &")
-    mine = next(member for member in shared.members() if member.name() == "sleep")
+    wait_for(lambda: named(shared, "sleep"), what="it to begin")
+    (mine,) = named(shared, "sleep")
     wait_for(lambda: mine.ppid() == shared.state()["Pid"], what="the first process to take it in")
     mine.kill()
     wait_for(lambda: not psutil.pid_exists(mine.pid), what="the end of its entry")

@@ -52,7 +52,8 @@ def programs(project: Project, service: str) -> set[int]:
     started = set()
     for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            started |= {child.pid} if "watchfiles" not in child.cmdline() else set()
+            if "watchfiles" not in child.cmdline():
+                started.add(child.pid)
     return started
 
 

@@ -77,12 +77,12 @@ def test_rolling_api_under_keep_alive_load_fails_no_request(stack: Stack) -> Non
         clients = [pool.submit(load) for _ in range(4)]
         try:
             rolled = stack.supervisorctl("rolling", "api")
+            assert rolled.returncode == 0, rolled.stdout + rolled.stderr
             so_far = len(served)
             wait_for(lambda: len(served) > so_far + 100, what="answers of the new processes")
         finally:
             over.set()
         failures = [failure for client in clients for failure in client.result()]
-    assert rolled.returncode == 0, rolled.stdout + rolled.stderr
     assert before.isdisjoint({stack.pid("api-0"), stack.pid("api-1")})
     assert failures == []
 

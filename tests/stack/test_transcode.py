@@ -56,8 +56,10 @@ def test_kill_9_in_mid_transcode_runs_the_job_again_and_ends_it_once(stack: Stac
 
     def is_held() -> bool:
         job = stack.client.get(f"/api/v1/jobs/{uploaded['job_id']}").json()
+        assert job["state"] != "failed", job
         if job["state"] in ENDED:  # looked at too late
             uploaded.update(stack.upload(film))
+            return False
         running[:] = held(stack, job)
         return bool(running)
 

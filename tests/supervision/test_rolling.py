@@ -109,7 +109,7 @@ def test_nothing_is_stopped_while_no_other_process_is_ready(stack: Stack) -> Non
 def test_one_answer_that_came_too_late_does_not_end_a_rollout(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answers = iter([False, False, True])
+    answers = iter([False] * (rolling._ASKED - 1) + [True])
     monkeypatch.setattr(rolling, "is_ready", lambda _path: next(answers))
     monkeypatch.setattr(rolling, "_BREATH", 0.0)
     rolling.Rolling(None, run_dir=tmp_path, timeout=1)._check_others(["api-0", "api-1"], "api-0")

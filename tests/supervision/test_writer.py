@@ -93,7 +93,20 @@ def test_a_target_that_fails_is_given_a_rest(gate: Gate) -> None:
         until(lambda: gate.asked > 0)
     writer.close(60)
     assert not writer._thread.is_alive()
-    assert gate.asked == 1
+    assert gate.asked == 2, "once more at the end"
+
+
+def test_what_waits_for_the_next_try_is_written_by_a_close(gate: Gate) -> None:
+    writer = Writer(gate, pause=60)
+    gate.failing = True
+    gate.open.set()
+    writer.put(b"lost\n")
+    until(lambda: writer._dropped == 1)
+    writer.put(b"kept\n")
+    gate.failing = False
+    writer.close(60)
+    report, kept = lines(gate)
+    assert (json.loads(report)["dropped"], kept) == (1, b"kept")
 
 
 def test_closing_writes_what_is_left(gate: Gate) -> None:
