@@ -22,9 +22,8 @@ from app.services.unit_of_work import unit_of_work
 from tests.accounts import OWNER
 from tests.configuration import make_settings
 from tests.servers import Server, redis_server, state_folder
-from tests.workers.conftest import end
 from tests.workers.kinds import LEDGER, Args
-from tests.workers.processes import CeleryProcess, worker
+from tests.workers.processes import CeleryProcess, end, worker
 from tests.workers.waiting import until
 
 JOBS = 300

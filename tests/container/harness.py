@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
@@ -68,6 +68,18 @@ def is_of_nix() -> bool:
     """Whether the flake made the image that is tried."""
     label = '{{index .Config.Labels "org.opencontainers.image.base.name"}}'
     return docker("image", "inspect", "--format", label, IMAGE) == "nixpkgs"
+
+
+def among(
+    processes: Iterable[psutil.Process], is_one: Callable[[psutil.Process], bool]
+) -> list[psutil.Process]:
+    """Those that are such, but for any that ends while it is asked."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if is_one(process):
+                found.append(process)
+    return found
 
 
 class Container:

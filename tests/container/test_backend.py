@@ -3,15 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from app.services.media.probe import CODECS
-from tests.container.harness import IMAGE, Container, docker
+from tests.container.harness import IMAGE, Container, among, docker
 from tests.samples import Samples
 from tests.servers import wait_for
 
@@ -53,9 +51,7 @@ def proportional(container: Container) -> float:
 
     What an engine runs in it beside the stack, such as the health check, comes and goes.
     """
-    first = psutil.Process(container.state()["Pid"])
-    stack = [first, *first.children(recursive=True)]
-    return sum(process.memory_full_info().pss for process in stack) / 1e6
+    return sum(process.memory_full_info().pss for process in container.members()) / 1e6
 
 
 def test_an_idle_stack_shares_what_it_loads(shared: Container, figures: dict[str, str]) -> None:
@@ -174,22 +170,12 @@ def test_kill_9_of_any_program_is_answered_with_a_new_one(
 
 def zombies(container: Container) -> list[psutil.Process]:
     """Processes that have ended, and that nobody has asked about."""
-    return which(container, lambda member: member.status() == psutil.STATUS_ZOMBIE)
+    return among(container.members(), lambda member: member.status() == psutil.STATUS_ZOMBIE)
 
 
 def named(container: Container, name: str) -> list[psutil.Process]:
     """Processes that run a program of this name."""
-    return which(container, lambda member: member.name() == name)
-
-
-def which(container: Container, is_one: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """Those of its processes that are such, but for any that ends meanwhile."""
-    found = []
-    for member in container.members():
-        with suppress(psutil.NoSuchProcess):
-            if is_one(member):
-                found.append(member)
-    return found
+    return among(container.members(), lambda member: member.name() == name)
 
 
 def test_the_first_process_reaps_orphans(shared: Container) -> None:

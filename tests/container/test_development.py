@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -11,7 +10,7 @@ import pytest
 from app import __version__
 from app.core.config import PROJECT_ROOT
 from tests.container.compose import DEVELOPMENT, POSTGRES, REDIS, Project, brought, lacks
-from tests.container.harness import docker
+from tests.container.harness import among, docker
 from tests.servers import wait_for
 
 pytestmark = pytest.mark.container
@@ -49,12 +48,8 @@ def project(checkout: Path) -> Iterator[Project]:
 def programs(project: Project, service: str) -> set[int]:
     """What the watcher has started in a service's container, as the host numbers the processes."""
     pid = int(docker("inspect", "--format", "{{.State.Pid}}", project.services()[service]["ID"]))
-    started = set()
-    for child in psutil.Process(pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            if "watchfiles" not in child.cmdline():
-                started.add(child.pid)
-    return started
+    children = psutil.Process(pid).children(recursive=True)
+    return {child.pid for child in among(children, lambda child: "watchfiles" not in child.cmdline())}
 
 
 def is_whole(project: Project) -> bool:

@@ -117,8 +117,7 @@ def test_a_stop_that_comes_while_it_waits_for_its_database_is_heard(make: Make) 
 def test_a_database_that_comes_late_is_waited_for_and_readiness_tells_meanwhile(make: Make) -> None:
     container = make(ROLE="api", DATABASE_URL=NOWHERE)
     container.start()
-    is_told = "database_is_away"
-    wait_for(lambda: is_told in container.messages(), timeout=START_SECONDS, what="the warning")
+    wait_for(lambda: "database_is_away" in container.messages(), timeout=START_SECONDS, what="the warning")
     wait_for(lambda: container.answers("/health/live") == 200, what="liveness")
     assert container.answers("/health/ready") == 503
     code, _ = container.stop()

@@ -46,6 +46,20 @@ def writer(gate: Gate) -> Iterator[Writer]:
     made.close(60)
 
 
+@pytest.fixture
+def fails(gate: Gate) -> Gate:
+    """A target that is open, and fails."""
+    gate.failing = True
+    gate.open.set()
+    return gate
+
+
+def lose(writer: Writer) -> None:
+    """Put a line that cannot be written, and wait until it is given up."""
+    writer.put(b"lost\n")
+    until(lambda: writer._dropped == 1)
+
+
 def lines(gate: Gate) -> list[bytes]:
     return b"".join(gate.written).splitlines()
 
@@ -68,44 +82,36 @@ def test_a_full_buffer_drops_the_oldest_lines_and_says_how_many(gate: Gate, writ
     assert kept == [b"line %04d" % number for number in range(10, 20)]
 
 
-def test_a_line_that_could_not_be_written_is_counted_and_those_after_it_wait(gate: Gate) -> None:
-    writer = Writer(gate, pause=0.01)
-    gate.failing = True
-    gate.open.set()
-    writer.put(b"lost\n")
-    until(lambda: writer._dropped == 1)
+def test_a_line_that_could_not_be_written_is_counted_and_those_after_it_wait(fails: Gate) -> None:
+    writer = Writer(fails, pause=0.01)
+    lose(writer)
     for number in range(3):
         writer.put(b"kept %d\n" % number)
-    gate.failing = False
-    until(lambda: lines(gate)[-1:] == [b"kept 2"])
-    report, *kept = lines(gate)
+    fails.failing = False
+    until(lambda: lines(fails)[-1:] == [b"kept 2"])
+    report, *kept = lines(fails)
     assert json.loads(report)["dropped"] == 1
     assert kept == [b"kept 0", b"kept 1", b"kept 2"]
     writer.close(60)
 
 
-def test_a_target_that_fails_is_given_a_rest(gate: Gate) -> None:
-    writer = Writer(gate, pause=60)
-    gate.failing = True
-    gate.open.set()
-    for _ in range(3):
-        writer.put(b"lost\n")
-        until(lambda: gate.asked > 0)
+def test_a_target_that_fails_is_given_a_rest(fails: Gate) -> None:
+    writer = Writer(fails, pause=60)
+    lose(writer)
+    for _ in range(2):
+        writer.put(b"lost too\n")
     writer.close(60)
     assert not writer._thread.is_alive()
-    assert gate.asked == 2, "once more at the end"
+    assert fails.asked == 2, "once more at the end"
 
 
-def test_what_waits_for_the_next_try_is_written_by_a_close(gate: Gate) -> None:
-    writer = Writer(gate, pause=60)
-    gate.failing = True
-    gate.open.set()
-    writer.put(b"lost\n")
-    until(lambda: writer._dropped == 1)
+def test_what_waits_for_the_next_try_is_written_by_a_close(fails: Gate) -> None:
+    writer = Writer(fails, pause=60)
+    lose(writer)
     writer.put(b"kept\n")
-    gate.failing = False
+    fails.failing = False
     writer.close(60)
-    report, kept = lines(gate)
+    report, kept = lines(fails)
     assert (json.loads(report)["dropped"], kept) == (1, b"kept")
 
 

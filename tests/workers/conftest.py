@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from tests.servers import DEADLINE
 from tests.workers import kinds
 from tests.workers.child import Child
 from tests.workers.kinds import LEDGER
-from tests.workers.processes import CeleryProcess, worker
+from tests.workers.processes import CeleryProcess, end, worker
 
 Ledger = Callable[[], Awaitable[list[str]]]
 Ask = Callable[..., Awaitable[uuid.UUID]]
@@ -79,18 +78,6 @@ def row_of(sessions: Sessions) -> RowOf:
             return await session.get_one(Job, job_id)
 
     return row_of
-
-
-def end(processes: list[CeleryProcess]) -> None:
-    """End all of them, whatever one leaves behind."""
-    with ExitStack() as stack:
-        for process in processes:
-            stack.callback(_show, process)
-            stack.callback(process.kill)
-
-
-def _show(process: CeleryProcess) -> None:
-    print(process.text())  # noqa: T201 - pytest shows it with a failed test alone
 
 
 @pytest.fixture

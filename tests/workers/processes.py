@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -105,6 +106,18 @@ class CeleryProcess:
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+def end(processes: list[CeleryProcess]) -> None:
+    """End all of them, whatever one leaves behind."""
+    with ExitStack() as stack:
+        for process in processes:
+            stack.callback(_show, process)
+            stack.callback(process.kill)
+
+
+def _show(process: CeleryProcess) -> None:
+    print(process.text())  # noqa: T201 - pytest shows it with a failed test alone
 
 
 def worker(

@@ -13,8 +13,8 @@ from app.core.database import Sessions
 from app.services.heartbeats import read_heartbeats
 from tests.configuration import make_settings
 from tests.serving import NOBODY
-from tests.workers.conftest import Ledger, StartWorker, end
-from tests.workers.processes import CeleryProcess, beat
+from tests.workers.conftest import Ledger, StartWorker
+from tests.workers.processes import CeleryProcess, beat, end
 from tests.workers.waiting import until
 
 FAST = "tests.workers.fast_beat"
