@@ -33,7 +33,8 @@ STALLED = 500.0
 """Seconds without a word of a share. pytest ends a test after 400 at the most, and most of them after 180,
 unless the interpreter itself is stuck.
 
-Python 3.11 under coverage was seen to spin where a thread with greenlets ended within a pending call.
+Python 3.11 under coverage was seen to spin where a thread with greenlets ended within a pending call;
+tests/spinning.py keeps it from that.
 """
 
 APART = "tests/container"

@@ -47,9 +47,5 @@ def make_settings(folder: Path, database_url: str, redis_url: str, **values: str
 
 
 def unmeasured() -> dict[str, str]:
-    """The environment for a program of others, whose coverage nobody asks for.
-
-    With many threads, Python 3.11 may spin under coverage: where two end at once, the second's pending call
-    makes the first's, which is traced, begin again and again.
-    """
+    """The environment for a program of others: nobody asks for its coverage, and it is slower with it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
