@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from psycopg.pq import ConnStatus
 from pydantic import SecretStr
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -126,7 +126,19 @@ def reading(engine: AsyncEngine) -> AsyncEngine:
 
     Without a transaction to begin and to end, a query is one trip to the server and not three.
     """
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    reader = engine.execution_options()
+    event.listen(reader.sync_engine, "engine_connect", _let_commit_itself)
+    return reader
+
+
+def _let_commit_itself(connection: Connection) -> None:
+    try:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    except BaseException as error:
+        # Who is cancelled here has not been given the connection yet, and nobody else would give it back.
+        connection.invalidate(error)
+        connection.close()
+        raise
 
 
 @asynccontextmanager

@@ -1,9 +1,13 @@
 """The engine (P3, T4)."""
 
+import asyncio
+
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from app.core import context
 from app.core.config import AppSettings, Role
@@ -14,6 +18,7 @@ from app.core.database import (
     is_unavailable,
     ping,
     pool_budget,
+    reading,
     transaction,
 )
 from tests.configuration import make_settings
@@ -100,6 +105,27 @@ async def test_a_slow_statement_is_not_an_absent_server(engine: AsyncEngine) -> 
         with pytest.raises(OperationalError) as caught:
             await connection.execute(text("SELECT pg_sleep(5)"))
     assert not is_unavailable(caught.value)
+
+
+async def test_who_is_cancelled_while_a_connection_is_prepared_leaves_none_behind(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg.AsyncConnection, "set_autocommit", cancelled)
+        with pytest.raises(asyncio.CancelledError) as told:
+            await reading(engine).connect()
+    # Not as late as the error and what it holds are forgotten.
+    assert told.value is not None
+    assert isinstance(engine.pool, QueuePool)
+    assert engine.pool.checkedout() == 0
+    async with reading(engine).connect() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        assert driver.autocommit
 
 
 async def test_what_people_wrote_does_not_stand_in_errors(engine: AsyncEngine) -> None:
